@@ -1,0 +1,80 @@
+// The C library's questions about the heap: mallinfo and its kin, and malloc_trim.
+#include <malloc.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+
+#include "engine/outside.hpp"
+#include "statistics.hpp"
+
+#define STEALTH_EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+struct mallinfo2 gather() {
+  stealth::Statistics const s = stealth::gather_statistics(nullptr, nullptr);
+  struct mallinfo2 info {};
+  info.arena = s.stalls.held;                        // what was obtained from the system and not given back
+  info.hblks = static_cast<std::size_t>(s.engine.large_calls);
+  info.hblkhd = static_cast<std::size_t>(s.engine.large_bytes);
+  info.usmblks = s.stalls.peak_held;
+  info.uordblks = static_cast<std::size_t>(s.engine.live);
+  info.fordblks = static_cast<std::size_t>(s.stalls.held > s.engine.live ? s.stalls.held - s.engine.live : 0);
+  info.keepcost = s.free_dirty;
+  return info;
+}
+
+int cut(std::size_t n) { return n > INT_MAX ? INT_MAX : static_cast<int>(n); }
+
+}  // namespace
+
+STEALTH_EXPORT int malloc_trim(std::size_t) noexcept { return stealth::trim() ? 1 : 0; }
+
+STEALTH_EXPORT struct mallinfo2 mallinfo2() noexcept { return gather(); }
+
+STEALTH_EXPORT struct mallinfo mallinfo() noexcept {
+  struct mallinfo2 const info = gather();
+  return {cut(info.arena),    cut(info.ordblks),  cut(info.smblks),   cut(info.hblks),    cut(info.hblkhd),
+          cut(info.usmblks),  cut(info.fsmblks),  cut(info.uordblks), cut(info.fordblks), cut(info.keepcost)};
+}
+
+// There is nothing here that glibc's parameters could tune; programs that set them are told that they did.
+STEALTH_EXPORT int mallopt(int parameter, int) noexcept {
+  switch (parameter) {
+    case M_MXFAST:
+    case M_NLBLKS:
+    case M_GRAIN:
+    case M_KEEP:
+    case M_TRIM_THRESHOLD:
+    case M_TOP_PAD:
+    case M_MMAP_THRESHOLD:
+    case M_MMAP_MAX:
+    case M_CHECK_ACTION:
+    case M_PERTURB:
+    case M_ARENA_TEST:
+    case M_ARENA_MAX:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+STEALTH_EXPORT int malloc_info(int options, FILE* stream) noexcept {
+  if (options != 0 || stream == nullptr) {
+    errno = EINVAL;
+    return -1;
+  }
+  stealth::StatisticsBuffer& text = stealth::statistics_buffer();
+  stealth::write_xml(text);
+  bool const whole = std::fwrite(text.view().data(), 1, text.view().size(), stream) == text.view().size();
+  stealth::release_statistics_buffer();
+  return whole ? 0 : -1;
+}
+
+STEALTH_EXPORT void malloc_stats() noexcept {
+  stealth::StatisticsBuffer& text = stealth::statistics_buffer();
+  stealth::write_text(text);
+  stealth::os::write_all(2, text.view().data(), text.view().size());
+  stealth::release_statistics_buffer();
+}

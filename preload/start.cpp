@@ -1,0 +1,154 @@
+// See start.hpp. Everything here runs within the first malloc, perhaps before any constructor of libc or the program: no allocation,
+// no stdio, no lock that libc holds.
+#include "start.hpp"
+
+#include <cerrno>
+#include <pthread.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+
+#include "base/report.hpp"
+#include "bootstrap.hpp"
+#include "config/load.hpp"
+#include "engine/outside.hpp"
+#include "engine/slab.hpp"
+#include "next.hpp"
+#include "os/os.hpp"
+
+namespace stealth {
+
+namespace {
+
+constexpr std::size_t kReservation = std::size_t{1} << 40;
+
+enum class State : std::uint8_t { not_started, starting, started };
+constinit std::atomic<State> g_state{State::not_started};
+constinit config::Config g_settings;
+
+// --- what the engine asks of the outside ---
+
+void outside_deallocate(void* p) noexcept {
+  if (p == nullptr) return;
+  if (bootstrap::owns(p)) return bootstrap::deallocate(p);
+  next::deallocate(p);
+}
+
+std::size_t outside_usable_size(void* p) noexcept {
+  return bootstrap::owns(p) ? bootstrap::usable_size(p) : next::usable_size(p);
+}
+
+void* outside_reallocate(void* p, std::size_t size) noexcept {
+  if (!bootstrap::owns(p)) return next::reallocate(p, size);
+  std::size_t const old_size = bootstrap::usable_size(p);
+  if (size <= old_size) return p;
+  void* const fresh = allocate_aligned(size, kMinAlignment);
+  if (fresh == nullptr) return nullptr;
+  std::memcpy(fresh, p, old_size);
+  bootstrap::deallocate(p);
+  return fresh;
+}
+
+// --- settings -> engine ---
+
+void say(void*, std::string_view line) noexcept { report(line); }
+
+std::uint64_t share_of(std::uint64_t whole, std::uint64_t parts) { return whole / config::whole * parts; }
+
+std::uint64_t capacity_bytes(config::Capacity const& wanted) {
+  constexpr std::uint64_t kAutomaticShare = 950;
+  switch (wanted.kind) {
+    case config::Capacity::Kind::none:
+      return CapacityLimits::kNoCapacity;
+    case config::Capacity::Kind::bytes:
+      return wanted.value;
+    case config::Capacity::Kind::automatic:
+    case config::Capacity::Kind::share:
+      break;
+  }
+  std::uint64_t const limit = os::cgroup_limit();
+  if (wanted.kind == config::Capacity::Kind::automatic) {
+    return limit == os::kUnlimited ? CapacityLimits::kNoCapacity : share_of(limit, kAutomaticShare);
+  }
+  return share_of(min(limit, os::physical_memory()), wanted.value);
+}
+
+void configure_budget() {
+  CapacityLimits limits;
+  limits.capacity = capacity_bytes(g_settings.capacity);
+  limits.backoff = {g_settings.backoff_max_wait, g_settings.backoff_patience, g_settings.backoff_max_elapsed};
+  limits.on_exhausted = static_cast<OnExhausted>(g_settings.on_exhausted);
+  limits.delays = g_settings.mode == config::Mode::enforce;
+  g_budget.configure(limits);
+}
+
+bool configure_classes() {
+  config::Classes const& wanted = g_settings.classes;
+  if (wanted.kind == config::Classes::Kind::all) return add_all_classes();
+  for (std::size_t i = 0; i < wanted.count; ++i) {
+    config::ClassRule const& rule = wanted.rules[i];
+    if (!add_classes({rule.low, rule.high, rule.ladder, rule.max, rule.prealloc})) {
+      report("STEALTH_CLASSES: more than ", kClasses - 1, " block sizes up to 32k or ", kSpanRules,
+             " larger ones; those from ", std::uint64_t{rule.low}, " on go to the next allocator");
+      break;
+    }
+  }
+  return true;
+}
+
+// Under an address-space limit at most half of what is left: the program needs some, too.
+std::size_t reservation_bytes() {
+  std::uint64_t const left = os::address_space_left();
+  return left == os::kUnlimited ? kReservation : static_cast<std::size_t>(min<std::uint64_t>(kReservation, left / 2));
+}
+
+void start_engine() {
+  config::Origin const origin = {environ, program_invocation_short_name, ::getauxval(AT_SECURE) != 0};
+  bool const served = config::load(g_settings, origin, {say, nullptr});
+  g_verbosity = static_cast<Verbosity>(g_settings.verbose);
+  if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
+  configure_budget();
+  g_arena.set_purge_delay(static_cast<std::uint32_t>(min<std::uint64_t>(g_settings.purge_delay / config::millisecond, 1u << 30)));
+  g_arena.set_dumpable(g_settings.dumpable);
+  if (!g_arena.reserve(reservation_bytes())) {
+    report("no address space can be reserved (RLIMIT_AS?); everything goes to the next allocator");
+    return;
+  }
+  configure_classes();
+  publish_classes();
+  pthread_atfork(fork_prepare, fork_in_parent, fork_in_child);
+  if (!preallocate()) report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
+  remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",
+         Bytes{g_budget.limits().capacity == CapacityLimits::kNoCapacity ? 0 : g_budget.limits().capacity}, "; reserved ",
+         Bytes{g_arena.reserved_bytes()}, "; ", g_classes.count - 1, " size classes");
+}
+
+// Before the program's own constructors, if no allocation has come first.
+__attribute__((constructor(101))) void start_at_load() {
+  start();
+  next::resolve();
+}
+
+}  // namespace
+
+bool start() noexcept {
+  State state = g_state.load(std::memory_order_acquire);
+  if (state == State::started) return true;
+  // Without an environment libc has not come to life yet, and settings would be missed.
+  if (state == State::starting || environ == nullptr || !g_state.compare_exchange_strong(state, State::starting)) return false;
+  int const saved = errno;
+  start_engine();
+  errno = saved;
+  declare_started();
+  g_state.store(State::started, std::memory_order_release);
+  return true;
+}
+
+config::Config const& settings() noexcept { return g_settings; }
+
+constinit Outside const g_outside = {start, next::allocate, outside_deallocate, outside_reallocate, outside_usable_size,
+                                     bootstrap::allocate};
+
+}  // namespace stealth

@@ -1,0 +1,12 @@
+// Start-up: environment -> settings -> engine, at the first allocation that can see the environment.
+#pragma once
+
+#include "config/config.hpp"
+
+namespace stealth {
+
+// True once the engine serves. Safe to call at any time, from any thread, and from within itself.
+bool start() noexcept;
+[[nodiscard]] config::Config const& settings() noexcept;
+
+}  // namespace stealth

@@ -1,0 +1,158 @@
+// See statistics.hpp. Counts nothing itself: everything is read from the structures when it is asked for.
+#include "statistics.hpp"
+
+#include <cerrno>
+
+#include "arena/arena.hpp"
+#include "base/report.hpp"
+#include "start.hpp"
+
+namespace stealth {
+
+namespace {
+
+constexpr char kVersion[] = STEALTH_VERSION;
+
+constinit Mutex g_buffer_mutex;
+constinit StatisticsBuffer* g_buffer = nullptr;
+alignas(StatisticsBuffer) constinit char g_buffer_memory[sizeof(StatisticsBuffer)] = {};
+
+std::uint64_t shown_capacity() {
+  std::uint64_t const capacity = g_budget.limits().capacity;
+  return capacity == CapacityLimits::kNoCapacity ? 0 : capacity;
+}
+
+// As JSON wants it.
+void quote(Text& out, char const* s) {
+  out << '"';
+  for (; *s != '\0'; ++s) {
+    auto const c = static_cast<unsigned char>(*s);
+    if (c == '"' || c == '\\') {
+      out << '\\' << *s;
+    } else if (c < 0x20) {
+      out << "\\u00" << "0123456789abcdef"[c / 16] << "0123456789abcdef"[c % 16];
+    } else {
+      out << *s;
+    }
+  }
+  out << '"';
+}
+
+struct Rows {
+  Text& out;
+  bool first = true;
+};
+
+void json_class(void* context, ClassFacts const& c) {
+  auto& rows = *static_cast<Rows*>(context);
+  if (!rows.first) rows.out << ',';
+  rows.first = false;
+  rows.out << "\n  {\"size\":" << c.size << ",\"slabs\":" << c.slabs << ",\"blocks\":" << c.blocks << ",\"in_use\":" << c.in_use
+           << ",\"max\":" << c.max << '}';
+}
+
+void text_class(void* context, ClassFacts const& c) {
+  static_cast<Rows*>(context)->out << "stealth:   " << c.size << " B: " << c.in_use << " of " << c.blocks
+                                   << " blocks in use, " << c.slabs << " slabs\n";
+}
+
+void xml_class(void* context, ClassFacts const& c) {
+  static_cast<Rows*>(context)->out << "<size from=\"" << c.size << "\" to=\"" << c.size << "\" total=\"" << c.in_use * c.size
+                                   << "\" count=\"" << c.in_use << "\"/>\n";
+}
+
+// STEALTH_STATS' file name with %p replaced by the process's id. False: too long.
+bool expand(std::string_view pattern, Text& path) {
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '%' && i + 1 < pattern.size() && pattern[i + 1] == 'p') {
+      path << os::process_id();
+      ++i;
+    } else {
+      path << pattern[i];
+    }
+  }
+  path << '\0';
+  return !path.cut();
+}
+
+// Runs after the program's own exit handlers.
+__attribute__((destructor(101))) void write_exit_statistics() {
+  config::Stats const& wanted = settings().stats;
+  if (wanted.when != config::Stats::When::exit) return;
+  int const saved = errno;
+  StatisticsBuffer& text = statistics_buffer();
+  if (wanted.format == config::Stats::Format::json) {
+    write_json(text);
+  } else {
+    write_text(text);
+  }
+  FixedText<1100> path;
+  int file = 2;
+  if (!wanted.path.empty()) file = expand(wanted.path.view(), path) ? os::create_file(path.view().data()) : -ENAMETOOLONG;
+  bool const written = file >= 0 && os::write_all(file, text.view().data(), text.view().size());
+  if (file > 2) os::close_file(file);
+  release_statistics_buffer();
+  if (!written) {
+    report("STEALTH_STATS: cannot write ", wanted.path.view(), " (", file < 0 ? "error " : "", file < 0 ? -file : 0,
+           "); the statistics are lost; name a file in a folder that this user may write");
+  }
+  errno = saved;
+}
+
+}  // namespace
+
+StatisticsBuffer& statistics_buffer() noexcept {
+  g_buffer_mutex.lock();
+  g_buffer = new (g_buffer_memory) StatisticsBuffer;
+  return *g_buffer;
+}
+
+void release_statistics_buffer() noexcept { g_buffer_mutex.unlock(); }
+
+Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context) noexcept {
+  EngineFacts const engine = gather_facts(each, context);
+  return {engine, g_budget.facts(), next::facts(), g_arena.free_dirty_bytes()};
+}
+
+void write_json(Text& out) noexcept {
+  Rows rows{out};
+  out << "{\"version\":\"" << kVersion << "\",\"pid\":" << os::process_id() << ",\"program\":";
+  quote(out, program_invocation_short_name);
+  out << ",\"classes\":[";
+  Statistics const s = gather_statistics(json_class, &rows);
+  StallFacts const& w = s.stalls;
+  out << "],\n\"capacity\":" << shown_capacity() << ",\"held\":" << w.held << ",\"peak_held\":" << w.peak_held
+      << ",\"live\":" << s.engine.live << ",\"heaps\":" << s.engine.heaps << ",\n\"passed_on\":{\"calls\":" << s.passed_on.calls
+      << ",\"bytes\":" << s.passed_on.bytes << "},\n\"large\":{\"calls\":" << s.engine.large_calls
+      << ",\"live_bytes\":" << s.engine.large_bytes << "},\n\"waits\":{\"count\":" << w.waits
+      << ",\"total_us\":" << w.waited_ns / 1000 << ",\"longest_us\":" << w.longest_ns / 1000 << ",\"grants\":" << w.grants
+      << ",\"refused\":" << w.refusals << "}}\n";
+}
+
+void write_text(Text& out) noexcept {
+  Rows rows{out};
+  out << "stealth: statistics of " << program_invocation_short_name << ", process " << os::process_id() << '\n';
+  Statistics const s = gather_statistics(text_class, &rows);
+  StallFacts const& w = s.stalls;
+  out << "stealth: held " << Bytes{w.held} << " (peak " << Bytes{w.peak_held} << "), live " << Bytes{s.engine.live} << ", large "
+      << Bytes{s.engine.large_bytes} << "; passed on " << s.passed_on.calls << " requests, " << Bytes{s.passed_on.bytes} << '\n';
+  out << "stealth: capacity ";
+  if (shown_capacity() == 0) {
+    out << "none";
+  } else {
+    out << Bytes{shown_capacity()};
+  }
+  out << "; " << w.waits << " waits, " << w.waited_ns / 1'000'000 << " ms in all, longest " << w.longest_ns / 1'000'000 << " ms; "
+      << w.grants << " times over, " << w.refusals << " refused\n";
+}
+
+void write_xml(Text& out) noexcept {
+  Rows rows{out};
+  out << "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n";
+  Statistics const s = gather_statistics(xml_class, &rows);
+  out << "</sizes>\n</heap>\n<total type=\"mmap\" count=\"" << s.engine.large_calls << "\" size=\"" << s.engine.large_bytes
+      << "\"/>\n<system type=\"current\" size=\"" << s.stalls.held << "\"/>\n<system type=\"max\" size=\"" << s.stalls.peak_held
+      << "\"/>\n</malloc>\n";
+}
+
+}  // namespace stealth

@@ -1,0 +1,29 @@
+// The statistics that a process leaves behind (STEALTH_STATS) and answers with (malloc_stats, malloc_info, mallinfo).
+#pragma once
+
+#include "base/text.hpp"
+#include "capacity/budget.hpp"
+#include "engine/outside.hpp"
+#include "next.hpp"
+#include "os/os.hpp"
+
+namespace stealth {
+
+struct Statistics {
+  EngineFacts engine;
+  StallFacts stalls;
+  next::Facts passed_on;
+  std::uint64_t free_dirty;
+};
+[[nodiscard]] Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context) noexcept;
+
+using StatisticsBuffer = FixedText<16384>;
+// One buffer for the process, locked until it is released.
+[[nodiscard]] StatisticsBuffer& statistics_buffer() noexcept;
+void release_statistics_buffer() noexcept;
+
+void write_text(Text& out) noexcept;
+void write_json(Text& out) noexcept;
+void write_xml(Text& out) noexcept;
+
+}  // namespace stealth

@@ -1,0 +1,152 @@
+// The reserved address range: cut into slots of 64 KiB, handed out as runs of slots, and the map that says whose a slot is.
+//
+// One PROT_NONE reservation holds three tables and the slots themselves; all four become usable from their front on, in steps, so
+// that "address - base < committed" is the test of ownership. Each step belongs to a zone: slabs of small blocks and large spans
+// are kept apart, because they age differently. Free runs are best fit with boundary tags, stay dirty for a while, and are purged
+// by age. Every page that was touched is charged to the budget until it is purged; within a slot the charged pages are always a
+// prefix, so that one byte a slot tells them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/list.hpp"
+#include "base/mutex.hpp"
+#include "base/units.hpp"
+#include "capacity/budget.hpp"
+
+namespace stealth {
+
+inline constexpr std::size_t kSlotShift = 16;
+inline constexpr std::size_t kSlot = std::size_t{1} << kSlotShift;
+inline constexpr std::uint32_t kPagesPerSlot = kSlot / kPage;
+
+enum class Zone : std::uint8_t { slabs, spans };
+enum class RunState : std::uint8_t { none, free, used };
+
+// What the arena knows of a run. It stands at the run's first slot; `slots`, `state` and `zone` also at its last one (the boundary
+// tags). Whoever holds a used run may use the link, and derive from Run to keep more (kRunStride bytes in all).
+struct Run : ListNode {
+  std::uint32_t slots;
+  std::uint32_t freed_ms;     // os::coarse_ms() when it became free
+  std::uint32_t dirty_pages;  // of a free run: == the sum of its slots' charged pages
+  RunState state;
+  Zone zone;
+  bool moved;  // pages came by mremap: the run is a mapping of its own until it is mapped afresh
+};
+inline constexpr std::size_t kRunStride = 128;
+
+// May a charge go over the capacity?
+enum class Charge : std::uint8_t { within, over };
+
+class Arena {
+ public:
+  constexpr explicit Arena(Budget& budget) : budget_(budget) {}
+
+  // Reserves `bytes` or, halving, what can be had (at least 1 MiB). False: nothing can be had.
+  bool reserve(std::size_t bytes) noexcept;
+  void set_purge_delay(std::uint32_t ms) noexcept { purge_delay_ms_ = ms; }
+  void set_dumpable(bool dumpable) noexcept { dumpable_ = dumpable; }
+  // Gives back what is reserved beyond `most` bytes and not yet committed.
+  void limit_reservation(std::size_t most) noexcept;
+
+  // --- the hot path's view: which slot, whose ------------------------------------------------------------------------------
+  [[nodiscard]] std::size_t offset_of(void const* p) const { return reinterpret_cast<std::uintptr_t>(p) - base_; }
+  [[nodiscard]] bool contains(std::size_t offset) const { return offset < committed_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t owner_word(std::size_t slot) const { return map_[slot].load(std::memory_order_relaxed); }
+
+  // --- runs --------------------------------------------------------------------------------------------------------------
+  // Null when the range is used up or the kernel refuses. `align` (in slots) is a power of two.
+  [[nodiscard]] Run* allocate(Zone zone, std::uint32_t slots, std::uint32_t align) noexcept;
+  void free(Run* run) noexcept;
+  [[nodiscard]] bool extend(Run* run, std::uint32_t slots) noexcept;  // in place
+  void shrink(Run* run, std::uint32_t slots) noexcept;
+  // Moves the first `slots` slots' pages from one run to another; false: nothing was moved.
+  [[nodiscard]] bool move(Run* from, Run* to, std::uint32_t slots) noexcept;
+  // Writes the map's words of a run (1 word for a span: only its start is a valid pointer).
+  void set_owner(Run const* run, std::uint32_t words, std::uint32_t word) noexcept;
+
+  // Gives the pages from the run's slot `slot` on back: a run may be longer than what is used of it, to grow into.
+  void purge_from(Run const* run, std::uint32_t slot) noexcept;
+
+  // Charges the pages up to `to`, given that those before `from` are charged. Called by the run's holder. False: over the
+  // capacity, and nothing has changed.
+  [[nodiscard]] bool touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge how) noexcept;
+  // Zeroes what may be dirty in the first `pages` pages (before touch).
+  void zero_dirty(Run const* run, std::uint32_t pages) noexcept;
+
+  // Gives free pages that are older than `age_ms` back to the kernel; returns the bytes.
+  std::size_t purge(std::uint32_t age_ms) noexcept;
+
+  [[nodiscard]] std::uint32_t slot_of(Run const* run) const {
+    return static_cast<std::uint32_t>((reinterpret_cast<char const*>(run) - runs_) / static_cast<std::ptrdiff_t>(kRunStride));
+  }
+  [[nodiscard]] Run* run_at(std::size_t slot) const { return reinterpret_cast<Run*>(runs_ + slot * kRunStride); }
+  [[nodiscard]] char* memory_of(Run const* run) const {
+    return reinterpret_cast<char*>(base_ + (std::size_t{slot_of(run)} << kSlotShift));
+  }
+  [[nodiscard]] std::size_t free_dirty_bytes() const noexcept { return free_dirty_pages_.load(std::memory_order_relaxed) * kPage; }
+  [[nodiscard]] std::size_t reserved_bytes() const noexcept { return reserved_; }
+  // The reservation with its tables, as the kernel counts it against RLIMIT_AS.
+  [[nodiscard]] std::size_t mapped_bytes() const noexcept;
+
+  Mutex& mutex() { return mutex_; }  // for fork handlers only
+  // Walks everything. The caller sees to it that nobody else is at work.
+  [[nodiscard]] bool is_valid() const noexcept;
+
+ private:
+  static constexpr std::uint32_t kExactBins = 64;
+  static constexpr std::uint32_t kBins = kExactBins + 4 * 19;
+
+  // A side table inside the reservation, usable from its front on.
+  struct Table {
+    char* base = nullptr;
+    std::size_t committed = 0, reserved = 0;
+    [[nodiscard]] bool ensure(std::size_t bytes) noexcept;
+    void give_back(std::size_t keep) noexcept;
+  };
+  struct FreeRuns {
+    List<Run> bins[kBins];
+    std::uint64_t nonempty[divide_up(kBins, 64)] = {};
+  };
+
+  [[nodiscard]] static std::uint32_t bin_of(std::uint32_t slots);
+  [[nodiscard]] Run* find(Zone zone, std::uint32_t slots, std::uint32_t align, std::uint32_t& first) const noexcept;
+  [[nodiscard]] bool grow(Zone zone, std::uint32_t slots) noexcept;
+  [[nodiscard]] bool commit(std::uint32_t slots) noexcept;
+  void set_tags(std::uint32_t first, std::uint32_t slots, RunState state, Zone zone) noexcept;
+  void insert_free(std::uint32_t first, std::uint32_t slots, std::uint32_t dirty, Zone zone, std::uint32_t now_ms) noexcept;
+  void remove_free(Run* run) noexcept;
+  [[nodiscard]] Run* take(Run* free_run, std::uint32_t first, std::uint32_t slots) noexcept;
+  [[nodiscard]] std::uint32_t dirty_pages(std::uint32_t first, std::uint32_t slots) const noexcept;
+  void clear_dirty(std::uint32_t first, std::uint32_t slots) noexcept;
+  std::size_t purge_run(Run* run) noexcept;
+  std::size_t purge_locked(std::uint32_t age_ms, std::uint32_t now_ms) noexcept;
+  void purge_when_due(std::uint32_t now_ms) noexcept;
+  [[nodiscard]] std::uint32_t frontier() const noexcept {
+    return static_cast<std::uint32_t>(committed_.load(std::memory_order_relaxed) >> kSlotShift);
+  }
+
+  // Read by every free; written at a commit.
+  alignas(64) std::uintptr_t base_ = 0;
+  std::atomic<std::size_t> committed_{0};  // bytes from base_ on that are usable: whole slots
+  std::atomic<std::uint32_t>* map_ = nullptr;
+  char* runs_ = nullptr;
+  std::atomic<std::uint8_t>* charged_ = nullptr;  // a slot's charged pages: 0…kPagesPerSlot, always a prefix
+
+  alignas(64) Mutex mutex_;  // guards what follows, and the tags and bins of free runs
+  Table map_table_, charged_table_, run_table_;
+  std::size_t reserved_ = 0;
+  std::uint32_t step_slots_ = 0;
+  FreeRuns free_[2];
+  std::atomic<std::size_t> free_dirty_pages_{0};  // == sum of the free runs' dirty_pages
+  std::uint32_t purge_delay_ms_ = 500;
+  std::uint32_t last_purge_ms_ = 0;
+  std::uint32_t moved_runs_ = 0;
+  bool dumpable_ = true;
+  Budget& budget_;
+};
+
+extern constinit Arena g_arena;
+
+}  // namespace stealth

@@ -1,0 +1,81 @@
+// Size classes: which block size serves a request. Built once at start from the built-in ladder or the configured list.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "arena/arena.hpp"
+
+namespace stealth {
+
+// Classes are numbered from 1. Class 0 is "no class": its thread list is always empty, so that whoever asks for it falls into the
+// slow path.
+inline constexpr std::uint32_t kClasses = 64;
+// The largest block that is cut from a slab; larger requests get spans of their own.
+inline constexpr std::size_t kMaxSmall = 32 * kKiB;
+inline constexpr std::size_t kGranule = kMinAlignment;
+
+struct SizeClass {
+  std::uint32_t block;      // bytes, a multiple of kGranule
+  std::uint32_t slots;      // of a slab: 1, 2, 4 or 8 (a power of two, and aligned to it: a slab is found from any of its slots)
+  std::uint32_t capacity;   // blocks in a slab
+  std::uint32_t first_limit, last_limit;  // blocks that a thread's list may hold, at first and at most
+  std::uint64_t inverse;    // ceil(2^40 / block): offset * inverse >> 40 is the block's index, for every offset in a slab
+  std::uint64_t max;        // blocks in use at most; 0: no limit
+  std::uint64_t prealloc;   // blocks mapped and touched at start
+  bool shared;              // has a max or prealloc: one heap behind a lock serves all threads, and its counts are exact
+
+  [[nodiscard]] std::uint32_t index_of(std::size_t offset) const { return static_cast<std::uint32_t>(offset * inverse >> 40); }
+};
+
+// What serves requests of lo < size <= hi beyond kMaxSmall.
+struct SpanRule {
+  std::size_t lo = 0, hi = 0;
+  bool exact = false;      // every block is hi bytes; else the next ladder step, or (unrounded) whole pages
+  bool unrounded = false;  // STEALTH_CLASSES=all
+  std::uint64_t max = 0;   // 0: no limit
+  std::uint64_t prealloc = 0;
+  std::atomic<std::uint64_t> in_use{0};
+  Mutex mutex{};           // guards the spans that prealloc keeps
+  List<Run> kept{};
+  std::uint64_t kept_count = 0;
+};
+inline constexpr std::uint32_t kSpanRules = 32;
+
+struct ClassList {
+  SizeClass classes[kClasses] = {};  // [0] unused
+  std::uint32_t count = 1;
+  SpanRule rules[kSpanRules] = {};
+  std::uint32_t rule_count = 0;
+
+  [[nodiscard]] SpanRule* rule_for(std::size_t size) {
+    for (std::uint32_t i = 0; i < rule_count; ++i) {
+      if (size > rules[i].lo && size <= rules[i].hi) return &rules[i];
+    }
+    return nullptr;
+  }
+};
+
+extern constinit ClassList g_classes;
+// The class of (size + 15) / 16. Written at start only; all zero before, so that the first call of all is slow.
+extern constinit std::uint8_t g_class_of[kMaxSmall / kGranule + 1];
+
+[[nodiscard]] inline std::uint32_t class_of(std::size_t size) { return g_class_of[(size + kGranule - 1) / kGranule]; }
+
+// The built-in ladder: 16…128 by 16, then four steps to a doubling, without end.
+[[nodiscard]] std::size_t ladder_step(std::size_t size);         // the smallest step >= size
+[[nodiscard]] std::size_t ladder_step_below(std::size_t size);   // the largest step < size, or 0
+
+// One request of the user's: blocks of exactly `hi` bytes, or, with `ladder`, every ladder step from lo to hi.
+struct ClassRequest {
+  std::size_t lo, hi;
+  bool ladder;
+  std::uint64_t max, prealloc;
+};
+// Adds classes; the table is written by publish_classes(). False: more classes than there is room for.
+[[nodiscard]] bool add_classes(ClassRequest const& request);
+[[nodiscard]] bool add_all_classes();
+void publish_classes();
+
+}  // namespace stealth

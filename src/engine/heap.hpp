@@ -1,0 +1,109 @@
+// A heap: what one thread allocates from. Heaps are never destroyed; when a thread has ended, the next new one takes its heap over
+// whole, lists and all.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/mutex.hpp"
+#include "engine/slab.hpp"
+#include "os/thread_mark.hpp"
+
+namespace stealth {
+
+// A thread's list of free blocks of one class. room == limit - length; it is negative after a refill longer than the limit.
+struct Bin {
+  FreeBlock* head;
+  std::int32_t room;
+  std::int32_t limit;
+};
+
+// Blocks of one foreign slab that this thread has freed and not yet posted.
+struct RemoteBatch {
+  Slab* slab;  // null: empty
+  FreeBlock *head, *tail;
+  std::uint32_t count;
+};
+inline constexpr std::uint32_t kBatches = 16;
+inline constexpr std::size_t kBatchBytes = 2 * kKiB;   // so at most 32 KiB, or kBatches single blocks, stay stranded in a thread
+inline constexpr std::uint32_t kBatchBlocks = 64;
+
+struct HeapClass {
+  Slab* carving;          // the slab that fresh blocks are cut from, or null
+  List<Slab> partial;     // slabs with free blocks
+  std::uint32_t slabs;
+  bool overflowed;        // a block found its list full since the last refill: the limit is too small
+  std::uint64_t carved;   // blocks, ever
+};
+
+// Recently freed spans, kept for the next request of the same length.
+struct SpanCache {
+  static constexpr std::uint32_t kEntries = 8;
+  static constexpr std::uint32_t kMostSlots = 32;
+  Span* spans[kEntries];
+  std::uint32_t count, slots;
+};
+
+struct Heap {
+  // The hot path: written by the owning thread alone, without the lock.
+  std::uint32_t id = 0;
+  Bin bins[kClasses] = {};
+
+  // The slow path: under `lock`, which the owner takes and, rarely, whoever trims, forks or counts.
+  OwnerLock lock{};
+  HeapClass classes[kClasses] = {};
+  RemoteBatch batches[kBatches] = {};
+  SpanCache span_cache = {};
+  std::uint64_t large_calls = 0;
+  std::uint64_t large_pages = 0;  // in use, allocated here less freed here: only the sum over all heaps means something
+
+  // Slabs of this heap whose `remote` went from empty to not empty.
+  alignas(64) std::atomic<Slab*> remote_queue{nullptr};
+
+  os::ThreadMark mark{};
+  Heap* next_heap = nullptr;  // in the registry
+
+  // --- small blocks (small.cpp); the caller holds the lock ---
+  enum class Refill : std::uint8_t { done, over_capacity, no_memory };
+  // Puts at least one free block into the bin.
+  [[nodiscard]] Refill refill(std::uint32_t c, Charge how) noexcept;
+  // One block past the bins: for shared classes.
+  [[nodiscard]] Refill take_one(std::uint32_t c, Charge how, void*& block) noexcept;
+  void push(Slab* slab, FreeBlock* block) noexcept { push_chain(slab, block, block, 1); }
+  void push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept;
+  void flush_bin(std::uint32_t c) noexcept;
+
+  // --- remote frees (remote.cpp); the caller holds the lock ---
+  void free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept;
+  void post_batches() noexcept;
+  void drain() noexcept;
+
+  // --- spans (large.cpp); the caller holds the lock ---
+  void flush_spans() noexcept;
+
+  // Everything that can be given back without a look at the bins of a living thread.
+  void release_unused(bool with_bins) noexcept;
+  [[nodiscard]] bool is_valid() const noexcept;
+
+ private:
+  [[nodiscard]] Refill carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t& count) noexcept;
+  [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
+  void give_back(Slab* slab) noexcept;
+  void emptied(Slab* slab) noexcept;
+  void raise_limit(std::uint32_t c) noexcept;
+};
+
+// What a thread has at hand. Kept to one pointer and a flag: static TLS is scarce for libraries that are loaded late.
+struct Thread {
+  Heap* heap;
+  bool busy;  // in the slow path: a signal handler that comes here now must not go on
+};
+
+// Stands in until a thread has a heap: its lists are empty, and its id matches no slab.
+extern constinit Heap g_no_heap;
+extern constinit thread_local Thread t_thread;
+
+// The heap that serves the shared classes of all threads.
+extern constinit Heap g_shared_heap;
+
+}  // namespace stealth

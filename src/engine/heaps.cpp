@@ -1,0 +1,225 @@
+// All heaps: making them, taking over those of ended threads, and what is done to all of them at once: trim, count, fork.
+//
+// Order of locks: registry, then heaps (in the registry's order), then the arena. Whoever touches another thread's heap holds the
+// registry's lock.
+#include "engine/slow.hpp"
+#include "os/os.hpp"
+
+namespace stealth {
+
+constinit Heap g_no_heap = {.id = ~std::uint32_t{0} << kIdShift};
+constinit thread_local Thread t_thread __attribute__((tls_model("initial-exec"))) = {&g_no_heap, false};
+constinit Heap g_shared_heap = {.id = std::uint32_t{1} << kIdShift};
+
+namespace {
+
+constinit Mutex g_registry;
+constinit Heap* g_heaps = nullptr;   // newest first
+constinit Heap* g_cursor = nullptr;  // where the next search for an ended thread's heap goes on
+constinit std::uint32_t g_last_number = 1;
+constinit Heap g_first_heap = {};    // the first thread's: spares small programs a mapping
+constinit bool g_first_heap_used = false;
+constinit bool g_fork_locked = false;
+
+// Heaps looked at before a new one is made: a thread that starts among ten thousand others should not ask them all.
+constexpr int kSearch = 64;
+constexpr std::size_t kHeapChunk = 64 * kKiB;
+
+Heap* fresh_heap() {
+  if (!g_first_heap_used) {
+    g_first_heap_used = true;
+    return &g_first_heap;
+  }
+  static constinit char* chunk = nullptr;
+  static constinit std::size_t left = 0;
+  constexpr std::size_t kSize = align_up(sizeof(Heap), 64);
+  if (left < kSize) {
+    chunk = static_cast<char*>(os::map(kHeapChunk));
+    left = chunk == nullptr ? 0 : kHeapChunk;
+    if (chunk == nullptr) return nullptr;
+  }
+  auto* const heap = reinterpret_cast<Heap*>(chunk);  // all zero is a valid heap without blocks
+  chunk += kSize;
+  left -= kSize;
+  return heap;
+}
+
+void set_first_limits(Heap& heap) {
+  for (std::uint32_t c = 1; c < g_classes.count; ++c) {
+    if (g_classes.classes[c].shared) continue;
+    heap.bins[c].limit = heap.bins[c].room = static_cast<std::int32_t>(g_classes.classes[c].first_limit);
+  }
+}
+
+// A heap whose thread died within the slow path may be half changed, and is left alone for ever.
+bool take_over(Heap* heap) { return !heap->lock.is_held() && heap->mark.claim_if_ended(); }
+
+Heap* ended_heap() {
+  for (int looked_at = 0; looked_at < kSearch && g_heaps != nullptr; ++looked_at) {
+    if (g_cursor == nullptr) g_cursor = g_heaps;
+    Heap* const heap = g_cursor;
+    g_cursor = heap->next_heap;
+    if (take_over(heap)) return heap;
+    if (heap->next_heap == nullptr && looked_at + 1 >= static_cast<int>(g_last_number)) break;  // all of them
+  }
+  return nullptr;
+}
+
+Heap* attach() {
+  Hold hold(g_registry);
+  if (Heap* const heap = ended_heap(); heap != nullptr) return heap;
+  if (g_last_number >= (1u << (32 - kIdShift)) - 2) return nullptr;
+  Heap* const heap = fresh_heap();
+  if (heap == nullptr) return nullptr;
+  heap->id = ++g_last_number << kIdShift;
+  set_first_limits(*heap);
+  heap->mark.claim_new();
+  heap->next_heap = g_heaps;
+  g_heaps = heap;
+  return heap;
+}
+
+template <class Action>
+void for_each_heap(Action action) {
+  for (Heap* heap = g_heaps; heap != nullptr; heap = heap->next_heap) action(*heap);
+  action(g_shared_heap);
+}
+
+}  // namespace
+
+Heap* own_heap() noexcept {
+  if (t_thread.heap != &g_no_heap) [[likely]] return t_thread.heap;
+  Heap* const heap = attach();
+  if (heap != nullptr) t_thread.heap = heap;
+  return heap;
+}
+
+bool trim() noexcept {
+  if (t_thread.busy) return false;
+  Busy const busy;
+  std::uint64_t const before = g_budget.facts().held;
+  Heap* const own = own_heap();
+  {
+    Hold hold(g_registry);
+    // Twice: what one heap posts to another is drained in the second round.
+    for (int round = 0; round < 2; ++round) {
+      for_each_heap([own](Heap& heap) {
+        bool const ended = &heap != own && &heap != &g_shared_heap && take_over(&heap);
+        {
+          Hold hold_heap(heap.lock);
+          heap.release_unused(&heap == own || ended);
+        }
+        if (ended) heap.mark.clear();
+      });
+    }
+  }
+  g_arena.purge(0);
+  return g_budget.facts().held < before;
+}
+
+EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) noexcept {
+  EngineFacts facts = {};
+  if (t_thread.busy) return facts;
+  Busy const busy;
+  Hold hold(g_registry);
+  std::uint64_t pages = 0;
+  for_each_heap([&](Heap& heap) {
+    facts.large_calls += heap.large_calls;
+    pages += heap.large_pages;
+    ++facts.heaps;
+  });
+  facts.large_bytes = pages * kPage;
+  facts.live = facts.large_bytes;
+  for (std::uint32_t c = 1; c < g_classes.count; ++c) {
+    SizeClass const& size_class = g_classes.classes[c];
+    ClassFacts sum = {size_class.block, 0, 0, 0, size_class.max};
+    for_each_heap([&](Heap& heap) {
+      HeapClass const& mine = heap.classes[c];
+      if (mine.carved == 0) return;
+      Hold hold_heap(heap.lock);
+      sum.slabs += mine.slabs;
+      sum.blocks += mine.carved;
+      // Out of a slab is what was carved and is not in its chain; full slabs are those that stand in no list.
+      std::uint64_t out = std::uint64_t{mine.slabs} * size_class.capacity;
+      if (mine.carving != nullptr) out -= size_class.capacity - mine.carving->carved;
+      for (Slab const* slab = mine.partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) out -= slab->free_blocks();
+      if (!size_class.shared) {
+        std::int64_t const listed = std::int64_t{heap.bins[c].limit} - heap.bins[c].room;
+        out -= static_cast<std::uint64_t>(max(listed, std::int64_t{0}));
+      }
+      sum.in_use += static_cast<std::int64_t>(out) > 0 ? out : 0;
+    });
+    facts.live += sum.in_use * size_class.block;
+    if (sum.blocks != 0 && each != nullptr) each(context, sum);
+  }
+  return facts;
+}
+
+bool preallocate() noexcept {
+  Busy const busy;
+  bool complete = true;
+  for (std::uint32_t c = 1; c < g_classes.count; ++c) {
+    FreeBlock* chain = nullptr;
+    Hold hold(g_shared_heap.lock);
+    for (std::uint64_t i = 0; i < g_classes.classes[c].prealloc; ++i) {
+      void* block = nullptr;
+      if (g_shared_heap.take_one(c, Charge::within, block) != Heap::Refill::done) {
+        complete = false;
+        break;
+      }
+      for (std::size_t at = 0; at < g_classes.classes[c].block; at += kPage) static_cast<char volatile*>(block)[at] = 0;
+      auto* const free_block = static_cast<FreeBlock*>(block);
+      free_block->next = chain;
+      chain = free_block;
+    }
+    while (chain != nullptr) {
+      FreeBlock* const next = chain->next;
+      g_shared_heap.push(slab_at(g_arena.offset_of(chain) >> kSlotShift, g_classes.classes[c]), chain);
+      chain = next;
+    }
+  }
+  return preallocate_spans() && complete;
+}
+
+void fork_prepare() noexcept {
+  g_fork_locked = !t_thread.busy;  // from a handler that interrupted the slow path: locking would never end
+  if (!g_fork_locked) return;
+  g_registry.lock();
+  for_each_heap([](Heap& heap) { heap.lock.lock(); });
+  for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.lock();
+  g_arena.mutex().lock();
+}
+
+void fork_in_parent() noexcept {
+  if (!g_fork_locked) return;
+  g_arena.mutex().unlock();
+  for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.unlock();
+  for_each_heap([](Heap& heap) { heap.lock.unlock(); });
+  g_registry.unlock();
+}
+
+void fork_in_child() noexcept {
+  g_budget.after_fork_in_child();
+  if (!g_fork_locked) return;
+  Heap* const own = t_thread.heap;
+  for_each_heap([own](Heap& heap) {
+    heap.lock.reset();
+    if (&heap == &g_shared_heap) return;
+    if (&heap == own) return heap.mark.claim_new();
+    // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one: what their
+    // lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
+    for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
+    heap.mark.clear();
+  });
+  for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();
+  g_arena.mutex().reset();
+  g_registry.reset();
+}
+
+bool engine_is_valid() noexcept {
+  bool valid = g_arena.is_valid();
+  for_each_heap([&valid](Heap& heap) { valid = valid && heap.is_valid(); });
+  return valid;
+}
+
+}  // namespace stealth

@@ -1,0 +1,242 @@
+// Large allocations: whole runs of slots, kept for a moment by the heap that freed them, grown in place or by moving pages.
+#include <cstring>
+
+#include "base/check.hpp"
+#include "engine/slow.hpp"
+
+namespace stealth {
+
+namespace {
+
+// Moving pages beats copying them from about this size on.
+constexpr std::size_t kMoveFrom = 256 * kKiB;
+// Spans of this many slots and more begin at a huge page's boundary: the kernel then moves whole page tables.
+constexpr std::uint32_t kAlignFrom = 64;
+constexpr std::uint32_t kHugeSlots = 2 * kMiB / kSlot;
+// Larger than any reservation, and small enough for slot and page numbers to fit into 32 bits.
+constexpr std::size_t kLargestSpan = std::size_t{1} << 43;
+
+std::uint32_t slots_for(std::size_t bytes) { return static_cast<std::uint32_t>(divide_up(bytes, kSlot)); }
+std::uint32_t pages_for(std::size_t bytes) { return static_cast<std::uint32_t>(divide_up(bytes, kPage)); }
+
+Span* take_cached(Heap& heap, std::uint32_t slots) {
+  SpanCache& cache = heap.span_cache;
+  for (std::uint32_t i = cache.count; i-- > 0;) {
+    Span* const span = cache.spans[i];
+    if (span->slots != slots) continue;
+    cache.spans[i] = cache.spans[--cache.count];
+    cache.slots -= slots;
+    return span;
+  }
+  return nullptr;
+}
+
+// A rule with prealloc keeps as many spans for itself, touched, whoever freed them.
+Span* take_kept(SpanRule& rule) {
+  if (rule.prealloc == 0) return nullptr;
+  Hold hold(rule.mutex);
+  auto* const span = static_cast<Span*>(rule.kept.front());
+  if (span == nullptr) return nullptr;
+  rule.kept.remove(span);
+  --rule.kept_count;
+  return span;
+}
+
+bool keep(SpanRule& rule, Span* span) {
+  if (rule.prealloc == 0) return false;
+  Hold hold(rule.mutex);
+  if (rule.kept_count >= rule.prealloc) return false;
+  rule.kept.push_front(span);
+  ++rule.kept_count;
+  return true;
+}
+
+void give_back(Heap* heap, SpanRule& rule, Span* span) {
+  if (keep(rule, span)) return;
+  if (heap != nullptr && !span->moved && span->slots <= SpanCache::kMostSlots / 2) {
+    SpanCache& cache = heap->span_cache;
+    if (cache.count < SpanCache::kEntries && cache.slots + span->slots <= SpanCache::kMostSlots) {
+      cache.spans[cache.count++] = span;
+      cache.slots += span->slots;
+      return;
+    }
+  }
+  g_arena.free(span);
+}
+
+// One attempt: a run, its first pages charged. Leaves nothing behind when it fails.
+Heap::Refill make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t align, std::uint32_t pages, bool zeroed, Charge how,
+                       Span*& span) {
+  Hold hold(heap.lock);
+  span = align == 1 ? take_kept(rule) : nullptr;
+  if (span == nullptr && align == 1) span = take_cached(heap, slots);
+  if (span == nullptr) {
+    std::uint32_t const alignment = max(align, slots >= kAlignFrom ? kHugeSlots : 1u);
+    span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, alignment));
+    if (span == nullptr && alignment > align) span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, align));
+    if (span == nullptr) return Heap::Refill::no_memory;
+  }
+  if (zeroed) g_arena.zero_dirty(span, pages);
+  if (!g_arena.touch(span, 0, pages, how)) {
+    g_arena.free(span);
+    span = nullptr;
+    return Heap::Refill::over_capacity;
+  }
+  span->pages = pages;
+  ++heap.large_calls;
+  heap.large_pages += pages;
+  g_arena.set_owner(span, 1, kSpanWord);
+  return Heap::Refill::done;
+}
+
+// The bytes that a rule gives for a request.
+std::size_t rounded(SpanRule const& rule, std::size_t size) {
+  if (rule.exact) return rule.hi;
+  return rule.unrounded ? size : min(ladder_step(size), rule.hi);
+}
+
+// Counts one more block of a rule with a max, waiting for one to come back. False: the policy decided; `go_on` tells whether the next allocator is asked.
+bool enter_rule(SpanRule& rule, bool& go_on) {
+  if (rule.max == 0) return true;
+  Budget::Wait wait(g_budget);
+  while (true) {
+    if (rule.in_use.fetch_add(1, std::memory_order_relaxed) < rule.max) return true;
+    rule.in_use.fetch_sub(1, std::memory_order_relaxed);
+    Budget::Verdict const verdict =
+        g_budget.limits().delays ? wait.step("a class's max") : Budget::Verdict::granted;
+    if (verdict == Budget::Verdict::again) continue;
+    go_on = verdict == Budget::Verdict::granted;
+    return false;
+  }
+}
+
+void leave_rule(SpanRule& rule) {
+  if (rule.max == 0) return;
+  rule.in_use.fetch_sub(1, std::memory_order_relaxed);
+  g_budget.announce_free();
+}
+
+}  // namespace
+
+void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
+  SpanRule* const rule = g_classes.rule_for(max(size, kMaxSmall + 1));
+  if (rule == nullptr) return pass_on(size, alignment, zeroed);
+  bool go_on = false;
+  if (!enter_rule(*rule, go_on)) return go_on ? pass_on(size, alignment, zeroed) : out_of_memory();
+  std::size_t const bytes = rounded(*rule, max(size, std::size_t{1}));
+  Span* span = nullptr;
+  Heap* const heap = own_heap();
+  Heap::Refill result = Heap::Refill::no_memory;
+  if (heap != nullptr && bytes <= kLargestSpan && alignment <= kLargestSpan) {
+    auto const align = static_cast<std::uint32_t>(max(alignment >> kSlotShift, std::size_t{1}));
+    result = until_admitted(*heap, [&](Charge how) {
+      return make_span(*heap, *rule, slots_for(bytes), align, pages_for(bytes), zeroed, how, span);
+    });
+  }
+  if (result == Heap::Refill::done) {
+    span->rule = static_cast<std::uint32_t>(rule - g_classes.rules);
+    return g_arena.memory_of(span);
+  }
+  leave_rule(*rule);
+  return result == Heap::Refill::no_memory ? pass_on(size, alignment, zeroed) : out_of_memory();
+}
+
+void free_span(void* p, std::size_t offset) noexcept {
+  if (offset % kSlot != 0) report_bad_free(p);
+  auto* const span = static_cast<Span*>(g_arena.run_at(offset >> kSlotShift));
+  SpanRule& rule = g_classes.rules[span->rule];
+  g_arena.set_owner(span, 1, 0);
+  Heap* const heap = own_heap();
+  if (heap == nullptr) {
+    give_back(nullptr, rule, span);
+  } else {
+    Hold hold(heap->lock);
+    heap->large_pages -= span->pages;
+    give_back(heap, rule, span);
+  }
+  leave_rule(rule);
+}
+
+namespace {
+
+// Charges the pages that growing from `from` to `to` adds, waiting if need be.
+bool admit(Heap& heap, Span* span, std::uint32_t from, std::uint32_t to) {
+  return until_admitted(heap, [&](Charge how) {
+           return g_arena.touch(span, from, to, how) ? Heap::Refill::done : Heap::Refill::over_capacity;
+         }) == Heap::Refill::done;
+}
+
+// Grows a span by moving its pages to a longer run. Null, and nothing has changed, where that cannot be done.
+Span* move_to_longer(Heap& heap, Span* span, std::uint32_t slots, std::uint32_t pages) {
+  std::uint32_t const align = slots >= kAlignFrom ? kHugeSlots : 1;
+  // Room to grow costs addresses only, and saves the next moves.
+  auto* target = static_cast<Span*>(g_arena.allocate(Zone::spans, slots + slots / 2, align));
+  if (target == nullptr) target = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, 1));
+  if (target == nullptr) return nullptr;
+  auto const used = static_cast<std::uint32_t>(divide_up(span->pages, kPagesPerSlot));
+  g_arena.purge_from(target, 0);
+  if (!admit(heap, target, used * kPagesPerSlot, pages) || !g_arena.move(span, target, used)) {
+    g_arena.free(target);
+    return nullptr;
+  }
+  static_cast<void>(g_arena.touch(target, span->pages, pages, Charge::over));  // the rest of the last slot: cannot fail
+  target->pages = span->pages;
+  target->rule = span->rule;
+  g_arena.set_owner(span, 1, 0);
+  g_arena.set_owner(target, 1, kSpanWord);
+  g_arena.free(span);
+  return target;
+}
+
+}  // namespace
+
+void* resize_span(void* p, std::size_t size) noexcept {
+  auto* span = static_cast<Span*>(g_arena.run_at(g_arena.offset_of(p) >> kSlotShift));
+  SpanRule const& rule = g_classes.rules[span->rule];
+  if (size <= max(rule.lo, kMaxSmall) || size > rule.hi || size > kLargestSpan) return nullptr;
+  std::size_t const bytes = rounded(rule, size);
+  std::uint32_t const pages = pages_for(bytes);
+  std::uint32_t const slots = slots_for(bytes);
+  Heap* const heap = own_heap();
+  if (heap == nullptr) return nullptr;
+
+  if (pages <= span->pages) {
+    if (pages * 2 < span->pages && span->moved) return nullptr;  // a mapping of its own cannot be cut
+    g_arena.shrink(span, slots);
+  } else if (slots <= span->slots || g_arena.extend(span, slots)) {
+    if (!admit(*heap, span, span->pages, pages)) return nullptr;
+  } else {
+    span = span->pages * kPage < kMoveFrom ? nullptr : move_to_longer(*heap, span, slots, pages);
+    if (span == nullptr) return nullptr;
+  }
+  Hold hold(heap->lock);
+  heap->large_pages += std::uint64_t{pages} - span->pages;
+  span->pages = pages;
+  return g_arena.memory_of(span);
+}
+
+bool preallocate_spans() noexcept {
+  bool complete = true;
+  for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) {
+    SpanRule& rule = g_classes.rules[i];
+    for (std::uint64_t made = 0; made < rule.prealloc; ++made) {
+      auto* const span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots_for(rule.hi), 1));
+      if (span == nullptr || !g_arena.touch(span, 0, pages_for(rule.hi), Charge::within)) {
+        if (span != nullptr) g_arena.free(span);
+        complete = false;
+        break;
+      }
+      char volatile* const memory = g_arena.memory_of(span);
+      for (std::size_t at = 0; at < rule.hi; at += kPage) memory[at] = 0;
+      static_cast<void>(keep(rule, span));
+    }
+  }
+  return complete;
+}
+
+void Heap::flush_spans() noexcept {
+  while (span_cache.count > 0) g_arena.free(span_cache.spans[--span_cache.count]);
+  span_cache.slots = 0;
+}
+
+}  // namespace stealth

@@ -1,0 +1,56 @@
+// What the engine asks of the world around it, and what that world may ask of the engine's slow side.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stealth {
+
+// Who serves what the engine does not: sizes that no class serves, and pointers that are not ours (null among them). Defined by
+// whoever links the engine: the interposer (preload/start.cpp), or, where there is nobody to pass on to, alone.cpp. Null memory:
+// none to be had; errno is the engine's to set.
+struct Outside {
+  // Called by requests that find the engine not started; true once it has classes (or knows that it will have none).
+  bool (*start)() noexcept;
+  void* (*allocate)(std::size_t size, std::size_t alignment, bool zeroed) noexcept;
+  void (*deallocate)(void* p) noexcept;
+  void* (*reallocate)(void* p, std::size_t size) noexcept;
+  std::size_t (*usable_size)(void* p) noexcept;
+  // For requests before the start, and from a signal handler that interrupted its thread's slow path.
+  void* (*emergency)(std::size_t size, std::size_t alignment) noexcept;
+};
+extern constinit Outside const g_outside;
+void declare_started() noexcept;
+
+// --- the slow side of the engine, for the interposer -------------------------------------------------------------------------
+[[nodiscard]] void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept;  // a power of two
+[[nodiscard]] void* allocate_zeroed(std::size_t size) noexcept;
+[[nodiscard]] void* reallocate(void* p, std::size_t size) noexcept;
+[[nodiscard]] std::size_t usable_size(void* p) noexcept;
+// Gives back to the kernel what is free, other threads' lists aside; true if anything was.
+bool trim() noexcept;
+
+// Maps and touches the blocks that classes ask for at start; false if they could not all be had.
+bool preallocate() noexcept;
+
+// fork: between prepare and the other two, every structure is whole and no other thread is in the slow path.
+void fork_prepare() noexcept;
+void fork_in_parent() noexcept;
+void fork_in_child() noexcept;
+
+struct ClassFacts {
+  std::uint64_t size, slabs, blocks, in_use, max;  // blocks: carved, ever
+};
+struct EngineFacts {
+  std::uint64_t live;  // bytes with the program, blocks and spans rounded up
+  std::uint64_t large_calls, large_bytes;
+  std::uint64_t heaps;
+};
+// Gathers the figures of all heaps; calls back once for each class that has been used. For living threads the counts of their
+// lists are read as they run by.
+EngineFacts gather_facts(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
+
+// All structures' invariants. The caller sees to it that nobody else is at work.
+[[nodiscard]] bool engine_is_valid() noexcept;
+
+}  // namespace stealth

@@ -1,0 +1,76 @@
+// Frees of blocks that another heap owns: batched by slab in the freeing heap, posted to the slab by one compare-and-swap; the first
+// poster queues the slab on its owner, which drains through that queue only.
+//
+// While a slab's `remote` is not empty, its blocks count as out, so that the owner cannot give the slab away before it has drained
+// it: a poster never touches a slab that is gone. The caller holds the lock of the heap that is `this`.
+#include "base/check.hpp"
+#include "engine/heap.hpp"
+
+namespace stealth {
+
+namespace {
+
+std::uint32_t granule_of(Slab const* slab, FreeBlock const* block) {
+  return static_cast<std::uint32_t>(static_cast<std::size_t>(reinterpret_cast<char const*>(block) - g_arena.memory_of(slab)) /
+                                    kGranule);
+}
+
+FreeBlock* block_at(Slab const* slab, std::uint32_t granule) {
+  return reinterpret_cast<FreeBlock*>(g_arena.memory_of(slab) + std::size_t{granule} * kGranule);
+}
+
+void post(RemoteBatch& batch) {
+  Slab* const slab = batch.slab;
+  std::uint64_t seen = slab->remote.load(std::memory_order_relaxed);
+  RemoteChain mine = {granule_of(slab, batch.head), granule_of(slab, batch.tail), batch.count};
+  while (true) {
+    RemoteChain const before = RemoteChain::unpack(seen);
+    RemoteChain after = mine;
+    if (before.count != 0) {
+      batch.tail->next = block_at(slab, before.head);
+      after.tail = before.tail;
+      after.count += before.count;
+    }
+    if (slab->remote.compare_exchange_weak(seen, after.pack(), std::memory_order_acq_rel, std::memory_order_relaxed)) break;
+  }
+  batch.slab = nullptr;
+  if (RemoteChain::unpack(seen).count == 0) {
+    std::atomic<Slab*>& queue = slab->heap->remote_queue;
+    slab->next_queued = queue.load(std::memory_order_relaxed);
+    while (!queue.compare_exchange_weak(slab->next_queued, slab, std::memory_order_release, std::memory_order_relaxed)) {
+    }
+  }
+  g_budget.announce_free();
+}
+
+}  // namespace
+
+void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept {
+  RemoteBatch& batch = batches[g_arena.slot_of(slab) / c.slots % kBatches];
+  if (batch.slab != slab) {
+    if (batch.slab != nullptr) post(batch);
+    batch = {slab, nullptr, block, 0};
+  }
+  block->next = batch.head;
+  batch.head = block;
+  if (++batch.count >= kBatchBlocks || batch.count * c.block >= kBatchBytes) post(batch);
+}
+
+void Heap::post_batches() noexcept {
+  for (RemoteBatch& batch : batches) {
+    if (batch.slab != nullptr) post(batch);
+  }
+}
+
+void Heap::drain() noexcept {
+  Slab* slab = remote_queue.exchange(nullptr, std::memory_order_acquire);
+  while (slab != nullptr) {
+    Slab* const next = slab->next_queued;  // read first: once `remote` is empty, the next poster queues the slab anew
+    RemoteChain const chain = RemoteChain::unpack(slab->remote.exchange(0, std::memory_order_acq_rel));
+    STEALTH_CHECK(chain.count != 0 && chain.count <= slab->carved);
+    push_chain(slab, block_at(slab, chain.head), block_at(slab, chain.tail), chain.count);
+    slab = next;
+  }
+}
+
+}  // namespace stealth

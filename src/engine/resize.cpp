@@ -1,0 +1,85 @@
+// The rest of the family: aligned, zeroed, resized, measured. All of it stands on allocate() and deallocate().
+#include <cstring>
+
+#include "engine/slow.hpp"
+
+namespace stealth {
+
+namespace {
+
+// What stands behind a pointer in our range that may be freed; dies for any other.
+struct Target {
+  std::size_t bytes;
+  bool is_span;
+};
+
+Target look_up(void* p, std::size_t offset) {
+  std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
+  if (word == 0) report_bad_free(p);
+  if (word != kSpanWord) return {g_classes.classes[class_in(word)].block, false};
+  if (offset % kSlot != 0) report_bad_free(p);
+  return {static_cast<Span*>(g_arena.run_at(offset >> kSlotShift))->pages * kPage, true};
+}
+
+}  // namespace
+
+void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
+  if (alignment <= kMinAlignment) return allocate(size);
+  if (!started()) return emergency(size, alignment);
+  if (size > PTRDIFF_MAX - alignment) return out_of_memory();
+  // Slabs begin at slot boundaries, so a class's blocks are aligned to what divides its size. On the built-in ladder the first
+  // class that holds the size, rounded up to the alignment, always is.
+  if (size <= kMaxSmall && alignment <= kMaxSmall) {
+    std::size_t const rounded = align_up(max(size, std::size_t{1}), alignment);
+    for (std::size_t wanted = rounded; wanted <= kMaxSmall; wanted += alignment) {
+      std::uint32_t const c = class_of(wanted);
+      if (c != 0 && g_classes.classes[c].block % alignment == 0) return allocate(wanted);
+      if (c == 0) break;
+    }
+  }
+  if (t_thread.busy) return emergency(size, alignment);
+  Busy const busy;
+  return allocate_span(size, alignment, false);
+}
+
+void* allocate_zeroed(std::size_t size) noexcept {
+  if (size <= kMaxSmall) {
+    void* const p = allocate(size);
+    if (p != nullptr) std::memset(p, 0, size);
+    return p;
+  }
+  if (size > PTRDIFF_MAX) return out_of_memory();
+  if (t_thread.busy || !started()) return emergency(size, kMinAlignment);
+  Busy const busy;
+  return allocate_span(size, kMinAlignment, true);
+}
+
+void* reallocate(void* p, std::size_t size) noexcept {
+  if (p == nullptr) return allocate(size);
+  if (size == 0) {
+    deallocate(p);
+    return nullptr;
+  }
+  std::size_t const offset = g_arena.offset_of(p);
+  if (!g_arena.contains(offset)) return g_outside.reallocate(p, size);
+  Target const old = look_up(p, offset);
+  if (old.is_span && !t_thread.busy) {
+    Busy const busy;
+    if (void* const resized = resize_span(p, size); resized != nullptr) return resized;
+  } else if (size <= old.bytes && size > old.bytes / 2) {
+    return p;
+  }
+  void* const fresh = allocate(size);
+  if (fresh == nullptr) return nullptr;
+  std::memcpy(fresh, p, min(size, old.bytes));
+  deallocate(p);
+  return fresh;
+}
+
+std::size_t usable_size(void* p) noexcept {
+  if (p == nullptr) return 0;
+  std::size_t const offset = g_arena.offset_of(p);
+  return g_arena.contains(offset) ? look_up(p, offset).bytes : g_outside.usable_size(p);
+}
+
+}  // namespace stealth

@@ -1,0 +1,166 @@
+// Where malloc and free go when the hot path has no answer: which of the reasons it is, and what is done about it.
+#include "engine/slow.hpp"
+
+#include <cerrno>
+
+#include "base/check.hpp"
+
+namespace stealth {
+
+namespace {
+
+// Blocks that a signal handler freed while its thread was in the slow path; the next slow path of any thread frees them.
+constinit std::atomic<FreeBlock*> g_deferred{nullptr};
+
+void defer_free(void* p) {
+  auto* const block = static_cast<FreeBlock*>(p);
+  block->next = g_deferred.load(std::memory_order_relaxed);
+  while (!g_deferred.compare_exchange_weak(block->next, block, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+}
+
+void free_deferred() {
+  FreeBlock* block = g_deferred.exchange(nullptr, std::memory_order_acquire);
+  while (block != nullptr) {
+    FreeBlock* const next = block->next;
+    deallocate(block);
+    block = next;
+  }
+}
+
+// A class with a max or prealloc: exact counts behind the shared heap's lock; at its max it waits like the capacity.
+void* allocate_shared(std::uint32_t c, bool& go_on) {
+  SizeClass const& size_class = g_classes.classes[c];
+  Budget::Wait wait(g_budget);
+  Charge how = Charge::within;
+  while (true) {
+    bool at_max = false;
+    {
+      Hold hold(g_shared_heap.lock);
+      Bin& count = g_shared_heap.bins[c];  // no list: `room` counts the blocks in use
+      at_max = size_class.max != 0 && static_cast<std::uint32_t>(count.room) >= size_class.max;
+      if (!at_max) {
+        void* block = nullptr;
+        Heap::Refill const result = g_shared_heap.take_one(c, how, block);
+        if (result == Heap::Refill::done) {
+          ++count.room;
+          return block;
+        }
+        if (result == Heap::Refill::no_memory) {
+          go_on = true;
+          return nullptr;
+        }
+      }
+    }
+    if (!g_budget.limits().delays && at_max) {
+      go_on = true;
+      return nullptr;
+    }
+    switch (wait.step(at_max ? "a class's max" : "capacity")) {
+      case Budget::Verdict::again:
+        break;
+      case Budget::Verdict::refused:
+        return nullptr;
+      case Budget::Verdict::granted:
+        how = Charge::over;
+        go_on = at_max;  // over its max, a class's requests go to the next allocator
+        if (at_max) return nullptr;
+        break;
+    }
+  }
+}
+
+void free_shared(Slab* slab, FreeBlock* block) {
+  Hold hold(g_shared_heap.lock);
+  --g_shared_heap.bins[slab->size_class].room;
+  g_shared_heap.push(slab, block);
+  g_budget.announce_free();
+}
+
+void* allocate_block(std::uint32_t c) {
+  if (g_classes.classes[c].shared) {
+    bool go_on = false;
+    void* const block = allocate_shared(c, go_on);
+    if (block != nullptr) return block;
+    return go_on ? pass_on(g_classes.classes[c].block, kMinAlignment, false) : out_of_memory();
+  }
+  Heap* const heap = own_heap();
+  if (heap == nullptr) return out_of_memory();
+  Bin& bin = heap->bins[c];
+  Heap::Refill const result = until_admitted(*heap, [&](Charge how) {
+    Hold hold(heap->lock);
+    return heap->refill(c, how);
+  });
+  if (result == Heap::Refill::done) {
+    FreeBlock* const block = bin.head;
+    bin.head = block->next;
+    ++bin.room;
+    return block;
+  }
+  if (result == Heap::Refill::no_memory) return pass_on(g_classes.classes[c].block, kMinAlignment, false);
+  return out_of_memory();
+}
+
+}  // namespace
+
+constinit std::atomic<bool> g_started{false};
+
+void declare_started() noexcept { g_started.store(true, std::memory_order_release); }
+
+void* out_of_memory() noexcept {
+  errno = ENOMEM;
+  return nullptr;
+}
+
+void* pass_on(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
+  void* const p = g_outside.allocate(size, alignment, zeroed);
+  return p != nullptr ? p : out_of_memory();
+}
+
+void* emergency(std::size_t size, std::size_t alignment) noexcept {
+  void* const p = g_outside.emergency(size, alignment);
+  return p != nullptr ? p : out_of_memory();
+}
+
+void* slow_allocate(std::size_t size) noexcept {
+  if (size > PTRDIFF_MAX) return out_of_memory();
+  if (t_thread.busy || !started()) return emergency(size, kMinAlignment);
+  Busy const busy;
+  if (g_deferred.load(std::memory_order_relaxed) != nullptr) free_deferred();
+  if (size > kMaxSmall) return allocate_span(size, kMinAlignment, false);
+  if (std::uint32_t const c = class_of(size); c != 0) return allocate_block(c);
+  return pass_on(size, kMinAlignment, false);
+}
+
+void slow_deallocate(void* p) noexcept {
+  std::size_t const offset = g_arena.offset_of(p);
+  if (!g_arena.contains(offset)) return g_outside.deallocate(p);
+  std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
+  if (word == 0) report_bad_free(p);
+  std::uint32_t const c = class_in(word);
+  Heap* const current = t_thread.heap;
+  if ((word ^ current->id) < kClasses) ++current->bins[c].room;  // the hot path took it before it found the list full
+  if (t_thread.busy) return defer_free(p);
+  Busy const busy;
+  if (word == kSpanWord) return free_span(p, offset);
+
+  SizeClass const& size_class = g_classes.classes[c];
+  Slab* const slab = slab_at(offset >> kSlotShift, size_class);
+  auto* const block = static_cast<FreeBlock*>(p);
+  auto const within = static_cast<std::size_t>(static_cast<char*>(p) - g_arena.memory_of(slab));
+  std::uint32_t const index = size_class.index_of(within);
+  if (index * std::size_t{size_class.block} != within || index >= slab->carved) report_bad_free(p);
+  if (slab->heap == &g_shared_heap) return free_shared(slab, block);
+  Heap* const heap = own_heap();
+  if (heap == nullptr) return defer_free(p);
+  Hold hold(heap->lock);
+  if (slab->heap == heap) {
+    if (slab->free == block) report_double_free(p, size_class.block);
+    heap->classes[c].overflowed = true;
+    heap->push(slab, block);
+  } else {
+    heap->free_remote(slab, block, size_class);
+  }
+}
+
+}  // namespace stealth

@@ -1,0 +1,219 @@
+// Slabs and their blocks, as their heap sees them: refill, carve, push back, give back. The caller holds the heap's lock.
+#include "base/check.hpp"
+#include "engine/heap.hpp"
+
+namespace stealth {
+
+namespace {
+
+// All threads' lists together may be raised above their first limits by so much: threads x classes x 32 KiB would be gigabytes.
+constinit std::atomic<std::int64_t> g_list_credit{64 * std::int64_t{kMiB}};
+
+}  // namespace
+
+bool Slab::is_valid() const {
+  if (size_class == 0 || size_class >= g_classes.count) return false;
+  SizeClass const& c = g_classes.classes[size_class];
+  if (carved > c.capacity) return false;
+  if (!listed) return free == nullptr && countdown == 1;
+  if ((countdown == 0 && c.prealloc == 0) || countdown > carved) return false;
+  char const* const start = g_arena.memory_of(this);
+  std::uint32_t length = 0;
+  for (FreeBlock const* block = free; block != nullptr; block = block->next) {
+    auto const offset = static_cast<std::size_t>(reinterpret_cast<char const*>(block) - start);
+    if (offset / c.block >= carved || offset % c.block != 0 || ++length > carved) return false;
+  }
+  return length == carved - countdown;
+}
+
+// Doubles the list's limit, as long as the process's credit lasts.
+void Heap::raise_limit(std::uint32_t c) noexcept {
+  Bin& bin = bins[c];
+  SizeClass const& size_class = g_classes.classes[c];
+  std::int32_t const wanted = min(bin.limit * 2, static_cast<std::int32_t>(size_class.last_limit));
+  std::int32_t const more = wanted - bin.limit;
+  if (more <= 0) return;
+  std::int64_t const bytes = std::int64_t{more} * size_class.block;
+  if (g_list_credit.fetch_sub(bytes, std::memory_order_relaxed) < bytes) {
+    g_list_credit.fetch_add(bytes, std::memory_order_relaxed);
+    return;
+  }
+  bin.limit += more;
+  bin.room += more;
+}
+
+Slab* Heap::new_slab(std::uint32_t c) noexcept {
+  SizeClass const& size_class = g_classes.classes[c];
+  auto* const slab = static_cast<Slab*>(g_arena.allocate(Zone::slabs, size_class.slots, size_class.slots));
+  if (slab == nullptr) return nullptr;
+  slab->free = nullptr;
+  slab->countdown = 1;
+  slab->carved = 0;
+  slab->heap = this;
+  slab->size_class = static_cast<std::uint8_t>(c);
+  slab->listed = false;
+  slab->remote.store(0, std::memory_order_relaxed);
+  g_arena.set_owner(slab, size_class.slots, id | c);
+  ++classes[c].slabs;
+  return slab;
+}
+
+void Heap::give_back(Slab* slab) noexcept {
+  --classes[slab->size_class].slabs;
+  g_arena.set_owner(slab, g_classes.classes[slab->size_class].slots, 0);
+  g_arena.free(slab);
+}
+
+// Cuts fresh blocks up to the next page boundary, and more where the pages are charged already; at least one.
+Heap::Refill Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t& count) noexcept {
+  HeapClass& mine = classes[c];
+  SizeClass const& size_class = g_classes.classes[c];
+  if (mine.carving == nullptr) {
+    mine.carving = new_slab(c);
+    if (mine.carving == nullptr) return Refill::no_memory;
+  }
+  Slab* const slab = mine.carving;
+  std::size_t const block = size_class.block;
+  std::size_t const begin = slab->carved * block;
+  std::size_t const page_end = align_up(begin + block, kPage);
+  count = min(static_cast<std::uint32_t>((page_end - begin) / block), size_class.capacity - slab->carved);
+  std::size_t const end = begin + count * block;
+  if (!g_arena.touch(slab, static_cast<std::uint32_t>(begin / kPage), static_cast<std::uint32_t>(divide_up(end, kPage)), how)) {
+    return Refill::over_capacity;
+  }
+  char* const first = g_arena.memory_of(slab) + begin;
+  for (std::uint32_t i = 0; i + 1 < count; ++i) {
+    reinterpret_cast<FreeBlock*>(first + i * block)->next = reinterpret_cast<FreeBlock*>(first + (i + 1) * block);
+  }
+  reinterpret_cast<FreeBlock*>(first + (count - 1) * block)->next = nullptr;
+  head = reinterpret_cast<FreeBlock*>(first);
+  slab->carved += count;
+  if (slab->listed) slab->countdown += count;
+  mine.carved += count;
+  if (slab->carved == size_class.capacity) mine.carving = nullptr;
+  return Refill::done;
+}
+
+Heap::Refill Heap::refill(std::uint32_t c, Charge how) noexcept {
+  if (remote_queue.load(std::memory_order_relaxed) != nullptr) drain();
+  HeapClass& mine = classes[c];
+  Bin& bin = bins[c];
+  if (bin.head != nullptr) return Refill::done;  // the drain emptied a slab of another class's way, or a handler freed one
+  if (mine.overflowed) {
+    mine.overflowed = false;
+    raise_limit(c);
+  }
+  std::uint32_t count = 0;
+  if (Slab* const slab = mine.partial.front(); slab != nullptr) {  // its whole chain, without walking it
+    STEALTH_CHECK_FULL(slab->is_valid());
+    count = slab->carved - slab->countdown;
+    bin.head = slab->free;
+    slab->free = nullptr;
+    slab->countdown = 1;
+    slab->listed = false;
+    mine.partial.remove(slab);
+  } else {
+    FreeBlock* head = nullptr;
+    Refill const result = carve(c, how, head, count);
+    if (result != Refill::done) return result;
+    bin.head = head;
+  }
+  bin.room -= static_cast<std::int32_t>(count);
+  return Refill::done;
+}
+
+Heap::Refill Heap::take_one(std::uint32_t c, Charge how, void*& block) noexcept {
+  HeapClass& mine = classes[c];
+  Slab* slab = mine.partial.front();
+  if (slab == nullptr) {
+    FreeBlock* head = nullptr;
+    std::uint32_t count = 0;
+    Refill const result = carve(c, how, head, count);
+    if (result != Refill::done) return result;
+    block = head;
+    if (count == 1) return result;
+    // The others go back to their slab, in order; carve() counted them as out.
+    FreeBlock* const rest = head->next;
+    FreeBlock* tail = rest;
+    while (tail->next != nullptr) tail = tail->next;
+    auto const slot = g_arena.offset_of(rest) >> kSlotShift;
+    push_chain(slab_at(slot, g_classes.classes[c]), rest, tail, count - 1);
+    return result;
+  }
+  block = slab->free;
+  slab->free = slab->free->next;
+  ++slab->countdown;
+  if (slab->free == nullptr) {
+    slab->countdown = 1;
+    slab->listed = false;
+    mine.partial.remove(slab);
+  }
+  return Refill::done;
+}
+
+void Heap::push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept {
+  tail->next = slab->free;
+  slab->free = head;
+  if (!slab->listed) {
+    slab->listed = true;
+    slab->countdown = slab->carved - count;
+    classes[slab->size_class].partial.push_front(slab);
+  } else {
+    slab->countdown -= count;
+  }
+  // A class with prealloc keeps so many blocks, in slabs that stay listed though none of their blocks is out.
+  SizeClass const& c = g_classes.classes[slab->size_class];
+  if (slab->countdown == 0 && std::uint64_t{classes[slab->size_class].slabs - 1} * c.capacity >= c.prealloc) emptied(slab);
+}
+
+// A slab without blocks in use starts afresh as the one to carve from, or goes back to the arena.
+void Heap::emptied(Slab* slab) noexcept {
+  HeapClass& mine = classes[slab->size_class];
+  mine.partial.remove(slab);
+  slab->free = nullptr;
+  slab->countdown = 1;
+  slab->listed = false;
+  slab->carved = 0;
+  if (mine.carving == nullptr) mine.carving = slab;
+  if (mine.carving != slab) give_back(slab);
+}
+
+// Every block of the list goes back to its slab.
+void Heap::flush_bin(std::uint32_t c) noexcept {
+  Bin& bin = bins[c];
+  FreeBlock* block = bin.head;
+  bin.head = nullptr;
+  bin.room = bin.limit;
+  while (block != nullptr) {
+    FreeBlock* const next = block->next;
+    push(slab_at(g_arena.offset_of(block) >> kSlotShift, g_classes.classes[c]), block);
+    block = next;
+  }
+}
+
+void Heap::release_unused(bool with_bins) noexcept {
+  post_batches();
+  drain();
+  for (std::uint32_t c = 1; c < g_classes.count; ++c) {
+    if (with_bins) flush_bin(c);
+    Slab* const slab = classes[c].carving;
+    if (slab != nullptr && slab->carved == 0) {
+      classes[c].carving = nullptr;
+      give_back(slab);
+    }
+  }
+  flush_spans();
+}
+
+bool Heap::is_valid() const noexcept {
+  for (std::uint32_t c = 1; c < g_classes.count; ++c) {
+    for (Slab const* slab = classes[c].partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) {
+      if (!slab->is_valid() || !slab->listed || slab->size_class != c || slab->heap != this) return false;
+    }
+    Slab const* const carving = classes[c].carving;
+    if (carving != nullptr && (!carving->is_valid() || carving->carved == g_classes.classes[c].capacity)) return false;
+  }
+  return true;
+}
+
+}  // namespace stealth

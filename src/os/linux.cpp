@@ -1,0 +1,135 @@
+// Memory, waiting, time and files on Linux; see os.hpp for the contract.
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ctime>
+
+#include <cerrno>
+
+#include "os/os.hpp"
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+namespace stealth::os {
+namespace {
+
+long address(void const* p) { return static_cast<long>(reinterpret_cast<std::uintptr_t>(p)); }
+long number(std::size_t n) { return static_cast<long>(n); }
+
+void* mapped(long result) {
+  return result < 0 && result > -4096 ? nullptr : reinterpret_cast<void*>(static_cast<std::uintptr_t>(result));
+}
+
+timespec to_timespec(std::uint64_t ns) {
+  return {static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
+}
+
+}  // namespace
+
+std::size_t page_size() noexcept { return ::getauxval(AT_PAGESZ); }
+
+void* reserve(std::size_t bytes) noexcept {
+  return mapped(sys(SYS_mmap, 0, number(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+}
+
+void* map(std::size_t bytes) noexcept {
+  return mapped(sys(SYS_mmap, 0, number(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+
+bool commit(void* at, std::size_t bytes) noexcept {
+  return sys(SYS_mprotect, address(at), number(bytes), PROT_READ | PROT_WRITE) == 0;
+}
+
+bool unmap(void* at, std::size_t bytes) noexcept { return sys(SYS_munmap, address(at), number(bytes)) == 0; }
+
+bool purge(void* at, std::size_t bytes) noexcept {
+  return sys(SYS_madvise, address(at), number(bytes), MADV_DONTNEED) == 0;
+}
+
+bool move_pages(void* from, void* to, std::size_t bytes) noexcept {
+  // Without DONTUNMAP the old addresses would be free for anybody's next mmap, and ownership by address range wrong.
+  return sys(SYS_mremap, address(from), number(bytes), number(bytes), MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+             address(to)) == address(to);
+}
+
+bool map_afresh(void* at, std::size_t bytes) noexcept {
+  return sys(SYS_mmap, address(at), number(bytes), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == address(at);
+}
+
+bool exclude_from_dumps(void* at, std::size_t bytes) noexcept {
+  return sys(SYS_madvise, address(at), number(bytes), MADV_DONTDUMP) == 0;
+}
+
+void futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept {
+  timespec const timeout = to_timespec(timeout_ns);
+  sys(SYS_futex, address(word), FUTEX_WAIT_PRIVATE, expected, address(&timeout));
+}
+
+void futex_wake(std::uint32_t const* word, int threads) noexcept {
+  sys(SYS_futex, address(word), FUTEX_WAKE_PRIVATE, threads);
+}
+
+void yield() noexcept { sys(SYS_sched_yield); }
+
+// The clocks go through the vDSO (libc's clock_gettime): the only calls here that bypass the door, and they cannot fail.
+std::uint64_t monotonic_ns() noexcept {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::uint32_t coarse_ms() noexcept {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<std::uint32_t>(now.tv_sec * 1000 + now.tv_nsec / 1'000'000);
+}
+
+int process_id() noexcept { return static_cast<int>(sys(SYS_getpid)); }
+
+int thread_id() noexcept { return static_cast<int>(sys(SYS_gettid)); }
+
+bool thread_exists(int thread) noexcept { return sys(SYS_tgkill, process_id(), thread, 0) != -ESRCH; }
+
+long read_file(char const* path, char* into, std::size_t capacity) noexcept {
+  long const file = sys(SYS_openat, AT_FDCWD, address(path), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  std::size_t total = 0;
+  while (total < capacity) {
+    long const got = sys(SYS_read, file, address(into + total), number(capacity - total));
+    if (got == -EINTR) continue;
+    if (got < 0) {
+      close_file(static_cast<int>(file));
+      return -1;
+    }
+    if (got == 0) break;
+    total += static_cast<std::size_t>(got);
+  }
+  close_file(static_cast<int>(file));
+  return static_cast<long>(total);
+}
+
+bool write_all(int file, char const* text, std::size_t bytes) noexcept {
+  while (bytes > 0) {
+    long const wrote = sys(SYS_write, file, address(text), number(bytes));
+    if (wrote == -EINTR) continue;
+    if (wrote <= 0) return false;
+    text += wrote;
+    bytes -= static_cast<std::size_t>(wrote);
+  }
+  return true;
+}
+
+int create_file(char const* path) noexcept {
+  return static_cast<int>(sys(SYS_openat, AT_FDCWD, address(path),
+                              O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600));
+}
+
+void close_file(int file) noexcept { sys(SYS_close, file); }
+
+}  // namespace stealth::os
