@@ -27,6 +27,7 @@ constexpr std::size_t kReservation = std::size_t{1} << 40;
 enum class State : std::uint8_t { not_started, starting, started };
 constinit std::atomic<State> g_state{State::not_started};
 constinit config::Config g_settings;
+constinit char g_program_name[64] = {};
 
 // --- what the engine asks of the outside ---
 
@@ -106,8 +107,10 @@ std::size_t reservation_bytes() {
 
 void start_engine() {
   config::Origin const origin = {environ, program_invocation_short_name, ::getauxval(AT_SECURE) != 0};
+  Text(g_program_name, sizeof g_program_name - 1) << program_invocation_short_name;
   bool const served = config::load(g_settings, origin, {say, nullptr});
   g_verbosity = static_cast<Verbosity>(g_settings.verbose);
+  if (!served) g_settings.stats = {};
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
   configure_budget();
   g_arena.set_purge_delay(static_cast<std::uint32_t>(min<std::uint64_t>(g_settings.purge_delay / config::millisecond, 1u << 30)));
@@ -147,6 +150,8 @@ bool start() noexcept {
 }
 
 config::Config const& settings() noexcept { return g_settings; }
+
+char const* program_name() noexcept { return g_program_name; }
 
 constinit Outside const g_outside = {start, next::allocate, outside_deallocate, outside_reallocate, outside_usable_size,
                                      bootstrap::allocate};

@@ -29,7 +29,7 @@ void quote(Text& out, char const* s) {
     auto const c = static_cast<unsigned char>(*s);
     if (c == '"' || c == '\\') {
       out << '\\' << *s;
-    } else if (c < 0x20) {
+    } else if (c < 0x20 || c >= 0x7F) {  // bytes that may not be UTF-8 are taken for Latin-1
       out << "\\u00" << "0123456789abcdef"[c / 16] << "0123456789abcdef"[c % 16];
     } else {
       out << *s;
@@ -48,12 +48,13 @@ void json_class(void* context, ClassFacts const& c) {
   if (!rows.first) rows.out << ',';
   rows.first = false;
   rows.out << "\n  {\"size\":" << c.size << ",\"slabs\":" << c.slabs << ",\"blocks\":" << c.blocks << ",\"in_use\":" << c.in_use
-           << ",\"max\":" << c.max << '}';
+           << ",\"in_lists\":" << c.in_lists << ",\"in_slabs\":" << c.in_slabs << ",\"max\":" << c.max << '}';
 }
 
 void text_class(void* context, ClassFacts const& c) {
-  static_cast<Rows*>(context)->out << "stealth:   " << c.size << " B: " << c.in_use << " of " << c.blocks
-                                   << " blocks in use, " << c.slabs << " slabs\n";
+  static_cast<Rows*>(context)->out << "stealth:   " << c.size << " B: " << c.in_use << " blocks in use, "
+                                   << c.in_lists << " in threads' lists, " << c.in_slabs << " free, in " << c.slabs
+                                   << " slabs; " << c.blocks << " cut so far\n";
 }
 
 void xml_class(void* context, ClassFacts const& c) {
@@ -117,7 +118,7 @@ Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* conte
 void write_json(Text& out) noexcept {
   Rows rows{out};
   out << "{\"version\":\"" << kVersion << "\",\"pid\":" << os::process_id() << ",\"program\":";
-  quote(out, program_invocation_short_name);
+  quote(out, program_name());
   out << ",\"classes\":[";
   Statistics const s = gather_statistics(json_class, &rows);
   StallFacts const& w = s.stalls;
@@ -131,7 +132,7 @@ void write_json(Text& out) noexcept {
 
 void write_text(Text& out) noexcept {
   Rows rows{out};
-  out << "stealth: statistics of " << program_invocation_short_name << ", process " << os::process_id() << '\n';
+  out << "stealth: statistics of " << program_name() << ", process " << os::process_id() << '\n';
   Statistics const s = gather_statistics(text_class, &rows);
   StallFacts const& w = s.stalls;
   out << "stealth: held " << Bytes{w.held} << " (peak " << Bytes{w.peak_held} << "), live " << Bytes{s.engine.live} << ", large "

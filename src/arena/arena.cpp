@@ -13,6 +13,7 @@ constinit Arena g_arena{g_budget};
 namespace {
 
 constexpr std::size_t kHugePage = 2 * kMiB;
+constexpr std::size_t kTableStep = 64 * kKiB;  // of every table and of the whole: a multiple of any system's page
 constexpr std::size_t kLargestStep = 32 * kMiB;
 constexpr std::uint32_t kBinScan = 16;  // runs looked at in one bin before a larger one is taken
 
@@ -23,36 +24,36 @@ constexpr std::size_t kTableBytesPerSlot = kRunStride + sizeof(std::uint32_t) + 
 
 bool Arena::Table::ensure(std::size_t bytes) noexcept {
   if (bytes <= committed) return true;
-  std::size_t const wanted = min(align_up(bytes, kSlot), reserved);
+  std::size_t const wanted = min(align_up(bytes, kTableStep), reserved);
   if (wanted < bytes || !os::commit(base + committed, wanted - committed)) return false;
   committed = wanted;
   return true;
 }
 
 void Arena::Table::give_back(std::size_t keep) noexcept {
-  std::size_t const kept = max(align_up(keep, kSlot), committed);
+  std::size_t const kept = max(align_up(keep, kTableStep), committed);
   if (kept < reserved && os::unmap(base + kept, reserved - kept)) reserved = kept;
 }
 
 bool Arena::reserve(std::size_t bytes) noexcept {
   for (; bytes >= kMiB; bytes /= 2) {
     std::size_t const slots = bytes >> kSlotShift;
-    std::size_t const tables = slots * kTableBytesPerSlot + 3 * kSlot;
-    std::size_t const alignment = bytes >= 64 * kMiB ? kHugePage : kSlot * 8;
-    std::size_t const total = align_up(tables, kSlot) + alignment + bytes;
+    std::size_t const tables = slots * kTableBytesPerSlot + 3 * kTableStep;
+    std::size_t const alignment = bytes >= 64 * kMiB ? kHugePage : 512 * kKiB;
+    std::size_t const total = align_up(tables, kTableStep) + alignment + bytes;
     auto* const start = static_cast<char*>(os::reserve(total));
     if (start == nullptr) continue;
-    auto lay_out = [at = align_up(reinterpret_cast<std::uintptr_t>(start), kSlot)](std::size_t length) mutable {
+    auto lay_out = [at = align_up(reinterpret_cast<std::uintptr_t>(start), kTableStep)](std::size_t length) mutable {
       auto* const here = reinterpret_cast<char*>(at);
-      at += align_up(length, kSlot);
+      at += align_up(length, kTableStep);
       return here;
     };
-    map_table_ = {lay_out(slots * sizeof(std::uint32_t)), 0, align_up(slots * sizeof(std::uint32_t), kSlot)};
-    charged_table_ = {lay_out(slots), 0, align_up(slots, kSlot)};
-    run_table_ = {lay_out(slots * kRunStride), 0, align_up(slots * kRunStride, kSlot)};
+    map_table_ = {lay_out(slots * sizeof(std::uint32_t)), 0, align_up(slots * sizeof(std::uint32_t), kTableStep)};
+    charged_table_ = {lay_out(slots), 0, align_up(slots, kTableStep)};
+    run_table_ = {lay_out(slots * kRunStride), 0, align_up(slots * kRunStride, kTableStep)};
     base_ = align_up(reinterpret_cast<std::uintptr_t>(lay_out(0)), alignment);
     std::uintptr_t const end = reinterpret_cast<std::uintptr_t>(start) + total;
-    reserved_ = align_down(end - base_, kSlot);
+    reserved_ = align_down(end - base_, kTableStep);
     reserved_ = min(reserved_, bytes);
     map_ = reinterpret_cast<std::atomic<std::uint32_t>*>(map_table_.base);
     charged_ = reinterpret_cast<std::atomic<std::uint8_t>*>(charged_table_.base);
@@ -71,7 +72,7 @@ std::size_t Arena::mapped_bytes() const noexcept {
 
 void Arena::limit_reservation(std::size_t most) noexcept {
   Hold hold(mutex_);
-  std::size_t const kept = align_up(max(committed_.load(std::memory_order_relaxed), most), kSlot);
+  std::size_t const kept = align_up(max(committed_.load(std::memory_order_relaxed), most), kTableStep);
   if (kept >= reserved_ || !os::unmap(reinterpret_cast<void*>(base_ + kept), reserved_ - kept)) return;
   reserved_ = kept;
   std::size_t const slots = kept >> kSlotShift;
@@ -278,11 +279,7 @@ bool Arena::touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge h
     if (have < wanted(slot)) fresh += wanted(slot) - have;
   }
   if (fresh == 0) return true;
-  if (how == Charge::over) {
-    budget_.charge_over(fresh * kPage);
-  } else if (!budget_.try_charge(fresh * kPage)) {
-    return false;
-  }
+  if (!budget_.try_charge(fresh * kPage, how)) return false;
   for (std::uint32_t slot = begin; slot < end; ++slot) {
     std::uint32_t const have = charged_[first + slot].load(std::memory_order_relaxed);
     charged_[first + slot].store(static_cast<std::uint8_t>(max(have, wanted(slot))), std::memory_order_relaxed);

@@ -17,7 +17,7 @@
 
 namespace stealth {
 
-inline constexpr std::size_t kSlotShift = 16;
+inline constexpr std::size_t kSlotShift = 14;
 inline constexpr std::size_t kSlot = std::size_t{1} << kSlotShift;
 inline constexpr std::uint32_t kPagesPerSlot = kSlot / kPage;
 
@@ -35,9 +35,6 @@ struct Run : ListNode {
   bool moved;  // pages came by mremap: the run is a mapping of its own until it is mapped afresh
 };
 inline constexpr std::size_t kRunStride = 128;
-
-// May a charge go over the capacity?
-enum class Charge : std::uint8_t { within, over };
 
 class Arena {
  public:
@@ -69,12 +66,14 @@ class Arena {
   // Gives the pages from the run's slot `slot` on back: a run may be longer than what is used of it, to grow into.
   void purge_from(Run const* run, std::uint32_t slot) noexcept;
 
-  // Charges the pages up to `to`, given that those before `from` are charged. Called by the run's holder. False: over the
-  // capacity, and nothing has changed.
+  // Charges the pages up to `to`, given that those before `from` are charged. Called by the run's holder. False: beyond what
+  // `how` allows, and nothing has changed.
   [[nodiscard]] bool touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge how) noexcept;
   // Zeroes what may be dirty in the first `pages` pages (before touch).
   void zero_dirty(Run const* run, std::uint32_t pages) noexcept;
 
+  // Gives the largest free runs back to the kernel until at most `keep` bytes of free memory are dirty.
+  void purge_down_to(std::size_t keep) noexcept;
   // Gives free pages that are older than `age_ms` back to the kernel; returns the bytes.
   std::size_t purge(std::uint32_t age_ms) noexcept;
 

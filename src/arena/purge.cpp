@@ -81,6 +81,18 @@ std::size_t Arena::purge_locked(std::uint32_t age_ms, std::uint32_t now_ms) noex
   return purged;
 }
 
+void Arena::purge_down_to(std::size_t keep) noexcept {
+  if (free_dirty_bytes() <= keep) return;
+  Hold hold(mutex_);
+  for (std::uint32_t bin = kBins; bin-- > 0 && free_dirty_bytes() > keep;) {
+    for (FreeRuns& free : free_) {
+      for (Run* run = free.bins[bin].front(); run != nullptr && free_dirty_bytes() > keep; run = List<Run>::next(run)) {
+        if (run->dirty_pages != 0) purge_run(run);
+      }
+    }
+  }
+}
+
 std::size_t Arena::purge(std::uint32_t age_ms) noexcept {
   Hold hold(mutex_);
   return purge_locked(age_ms, os::coarse_ms());

@@ -19,20 +19,22 @@ void raise_to(std::atomic<std::uint64_t>& record, std::uint64_t value) {
 
 }  // namespace
 
-void Budget::note_peak(std::uint64_t held) noexcept { raise_to(peak_, held); }
-
-bool Budget::try_charge(std::size_t bytes) noexcept {
+bool Budget::try_charge(std::size_t bytes, Charge how) noexcept {
   std::uint64_t const after = held_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  if (after > limits_.capacity && limits_.delays) [[unlikely]] {
+  bool const fits = how == Charge::over || (after <= limits_.capacity || !limits_.delays);
+  bool const calm = how != Charge::calm || after <= calm_limit_.load(std::memory_order_relaxed);
+  if (!fits || !calm) [[unlikely]] {
     held_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
-  note_peak(after);
+  raise_to(peak_, after);
   return true;
 }
 
-void Budget::charge_over(std::size_t bytes) noexcept {
-  note_peak(held_.fetch_add(bytes, std::memory_order_relaxed) + bytes);
+// Collecting costs time in proportion to what is there; so it comes back only after a growth in proportion.
+void Budget::raise_calm_limit() noexcept {
+  std::uint64_t const now = held();
+  raise_to(calm_limit_, now + max(now / 32, std::uint64_t{kMiB}));
 }
 
 void Budget::release(std::size_t bytes) noexcept {
@@ -43,6 +45,11 @@ void Budget::release(std::size_t bytes) noexcept {
 void Budget::wake_waiters() noexcept {
   releases_.fetch_add(1, std::memory_order_seq_cst);
   os::futex_wake(reinterpret_cast<std::uint32_t const*>(&releases_), 1 << 30);
+}
+
+void Budget::restore_patience() noexcept {
+  patience_ns_.store(kFirstPatience, std::memory_order_relaxed);
+  no_wait_before_.store(0, std::memory_order_relaxed);
 }
 
 StallFacts Budget::facts() const noexcept {
@@ -57,23 +64,25 @@ Budget::Verdict Budget::Wait::step(char const* what) noexcept {
     if (before < budget_.no_wait_before_.load(std::memory_order_relaxed)) return exhausted(what, before);
     begun_ = true;
     began_ns_ = last_release_ns_ = before;
+    limits_ = budget_.limits_.backoff;
+    if (budget_.limits_.on_exhausted == OnExhausted::grant) {
+      limits_.patience_ns = min(limits_.patience_ns, budget_.patience_ns_.load(std::memory_order_relaxed));
+    }
     budget_.waiting_.fetch_add(1, std::memory_order_seq_cst);
     seen_ = budget_.releases_.load(std::memory_order_seq_cst);
     if (!budget_.first_wait_reported_.exchange(true, std::memory_order_relaxed)) {
-      report(what, " reached: allocation slows down; holding ", Bytes{budget_.held_.load(std::memory_order_relaxed)},
-             budget_.limits_.capacity == CapacityLimits::kNoCapacity ? "" : " of ",
-             budget_.limits_.capacity == CapacityLimits::kNoCapacity ? Bytes{0} : Bytes{budget_.limits_.capacity});
+      report(what, " reached: allocation slows down; holding ", Bytes{budget_.held()});
     }
     return Verdict::again;
   }
-  std::uint64_t const wait =
-      next_wait_ns(budget_.limits_.backoff, fruitless_, before - last_release_ns_, before - began_ns_);
+  std::uint64_t const wait = next_wait_ns(limits_, fruitless_, before - last_release_ns_, before - began_ns_);
   if (wait == 0) return exhausted(what, before);
   os::futex_wait(reinterpret_cast<std::uint32_t const*>(&budget_.releases_), seen_, wait);
   std::uint32_t const releases = budget_.releases_.load(std::memory_order_seq_cst);
   if (releases != seen_) {
     last_release_ns_ = os::monotonic_ns();
     fruitless_ = 0;
+    limits_ = budget_.limits_.backoff;
   } else {
     ++fruitless_;
   }
@@ -82,8 +91,13 @@ Budget::Verdict Budget::Wait::step(char const* what) noexcept {
 }
 
 Budget::Verdict Budget::Wait::exhausted(char const* what, std::uint64_t now) noexcept {
-  // A wait that brought nothing is followed by as long a time without waits: at most half of the time goes into them.
-  if (begun_) budget_.no_wait_before_.store(now + (now - last_release_ns_), std::memory_order_relaxed);
+  if (begun_) {
+    // As long without waits: at most half of the time goes into them.
+    if (limits_.patience_ns > kFirstPatience) {
+      budget_.no_wait_before_.store(now + (now - last_release_ns_), std::memory_order_relaxed);
+    }
+    budget_.patience_ns_.store(min(limits_.patience_ns * 2, budget_.limits_.backoff.patience_ns), std::memory_order_relaxed);
+  }
   bool const first = !budget_.exhaustion_reported_.exchange(true, std::memory_order_relaxed);
   switch (budget_.limits_.on_exhausted) {
     case OnExhausted::abort:

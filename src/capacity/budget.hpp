@@ -30,6 +30,13 @@ struct StallFacts {
   std::uint64_t grants, refusals;
 };
 
+// How far a charge may go.
+enum class Charge : std::uint8_t {
+  calm,    // not beyond the point where idle memory should be collected first
+  within,  // up to the capacity
+  over,    // whether or not it fits: the policy said so
+};
+
 class Budget {
  public:
   constexpr Budget() = default;
@@ -37,13 +44,17 @@ class Budget {
   void configure(CapacityLimits const& limits) noexcept { limits_ = limits; }
   [[nodiscard]] CapacityLimits const& limits() const noexcept { return limits_; }
 
-  // Within the capacity: charges and returns true. Else changes nothing.
-  [[nodiscard]] bool try_charge(std::size_t bytes) noexcept;
+  // Charges and returns true, or changes nothing and returns false: beyond what `how` allows.
+  [[nodiscard]] bool try_charge(std::size_t bytes, Charge how) noexcept;
+  // After idle memory was collected: the next growth beyond what is held now is calm again up to a share of it.
+  void raise_calm_limit() noexcept;
   void release(std::size_t bytes) noexcept;
   // Something became free that a waiter can use though no page was given back: a remote free to its blocks.
   void announce_free() noexcept {
     if (waiting_.load(std::memory_order_seq_cst) != 0) wake_waiters();
+    if (patience_ns_.load(std::memory_order_relaxed) != kFirstPatience) restore_patience();
   }
+  [[nodiscard]] std::uint64_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
   [[nodiscard]] StallFacts facts() const noexcept;
   void count_refusal() noexcept { refusals_.fetch_add(1, std::memory_order_relaxed); }
   void count_grant() noexcept { grants_.fetch_add(1, std::memory_order_relaxed); }
@@ -78,22 +89,26 @@ class Budget {
     std::uint32_t fruitless_ = 0;  // waits in a row during which nothing was released
     std::uint64_t began_ns_ = 0;
     std::uint64_t last_release_ns_ = 0;
+    BackoffLimits limits_;
   };
 
-  // Charges whether or not it fits: after Verdict::granted, and for what is there already.
-  void charge_over(std::size_t bytes) noexcept;
-
  private:
-  void note_peak(std::uint64_t held) noexcept;
   void wake_waiters() noexcept;
+  void restore_patience() noexcept;
 
   // held_ == kPage x the sum of the arena's charged pages (Arena::is_valid asserts it)
   alignas(64) std::atomic<std::uint64_t> held_{0};
   std::atomic<std::uint64_t> peak_{0};
+  std::atomic<std::uint64_t> calm_limit_{0};  // beyond it, idle memory is collected before fresh memory is taken
   std::atomic<std::uint32_t> waiting_{0};
   std::atomic<std::uint32_t> releases_{0};  // the word that waiters sleep on; moves only while somebody waits
   alignas(64) CapacityLimits limits_;
-  std::atomic<std::uint64_t> no_wait_before_{0};  // after a fruitless wait, nobody waits for as long again
+  // Where going over is the worst that can follow, the first waits are short: the waiter may hold a lock that the thread needs which
+  // would free something (a queue that grows under its own mutex). Each fruitless wait doubles the patience of the next, up to
+  // limits_.backoff.patience_ns, and from the second on as long a time without waits follows; a release ends both.
+  static constexpr std::uint64_t kFirstPatience = 4'000'000;
+  std::atomic<std::uint64_t> patience_ns_{kFirstPatience};
+  std::atomic<std::uint64_t> no_wait_before_{0};
   std::atomic<std::uint64_t> waits_{0}, waited_ns_{0}, longest_ns_{0}, grants_{0}, refusals_{0};
   std::atomic<bool> first_wait_reported_{false}, exhaustion_reported_{false};
 };

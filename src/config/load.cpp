@@ -24,7 +24,8 @@ struct Assignment {
 // False when the entry is no variable of ours.
 bool is_ours(char const* entry, Assignment& assignment) noexcept {
   assignment.value = entry;
-  return split(assignment.value, '=', assignment.name) && assignment.name.starts_with(prefix);
+  return split(assignment.value, '=', assignment.name) && assignment.name.size() >= prefix.size() &&
+         std::string_view{assignment.name.data(), prefix.size()} == prefix;
 }
 
 // The environment is exact where find_setting() is lenient: another spelling of the name is another variable.

@@ -19,7 +19,7 @@ std::uint32_t blocks_worth(std::size_t bytes, std::size_t block) {
 
 std::uint32_t slab_slots(std::size_t block) {
   std::uint32_t slots = 1;
-  while (slots < 8 && slots * kSlot / block < 16) slots *= 2;
+  while (slots < kLargestSlab && slots * kSlot / block < 16) slots *= 2;
   return slots;
 }
 

@@ -14,11 +14,12 @@ namespace stealth {
 inline constexpr std::uint32_t kClasses = 64;
 // The largest block that is cut from a slab; larger requests get spans of their own.
 inline constexpr std::size_t kMaxSmall = 32 * kKiB;
+inline constexpr std::uint32_t kLargestSlab = 512 * kKiB / kSlot;
 inline constexpr std::size_t kGranule = kMinAlignment;
 
 struct SizeClass {
   std::uint32_t block;      // bytes, a multiple of kGranule
-  std::uint32_t slots;      // of a slab: 1, 2, 4 or 8 (a power of two, and aligned to it: a slab is found from any of its slots)
+  std::uint32_t slots;      // of a slab: a power of two (and aligned to it: a slab is found from any of its slots)
   std::uint32_t capacity;   // blocks in a slab
   std::uint32_t first_limit, last_limit;  // blocks that a thread's list may hold, at first and at most
   std::uint64_t inverse;    // ceil(2^40 / block): offset * inverse >> 40 is the block's index, for every offset in a slab

@@ -39,7 +39,7 @@ struct HeapClass {
 // Recently freed spans, kept for the next request of the same length.
 struct SpanCache {
   static constexpr std::uint32_t kEntries = 8;
-  static constexpr std::uint32_t kMostSlots = 32;
+  static constexpr std::uint32_t kMostSlots = 2 * kMiB / kSlot;
   Span* spans[kEntries];
   std::uint32_t count, slots;
 };

@@ -14,7 +14,8 @@ constinit Heap g_shared_heap = {.id = std::uint32_t{1} << kIdShift};
 namespace {
 
 constinit Mutex g_registry;
-constinit Heap* g_heaps = nullptr;   // newest first
+constinit Heap* g_heaps = nullptr;   // oldest first
+constinit Heap* g_last_heap = nullptr;
 constinit Heap* g_cursor = nullptr;  // where the next search for an ended thread's heap goes on
 constinit std::uint32_t g_last_number = 1;
 constinit Heap g_first_heap = {};    // the first thread's: spares small programs a mapping
@@ -54,13 +55,15 @@ void set_first_limits(Heap& heap) {
 // A heap whose thread died within the slow path may be half changed, and is left alone for ever.
 bool take_over(Heap* heap) { return !heap->lock.is_held() && heap->mark.claim_if_ended(); }
 
+// Goes round, so that every heap comes to be drained: what is freed to one that lies idle is of no use to anybody.
 Heap* ended_heap() {
+  Heap* const first = g_cursor;
   for (int looked_at = 0; looked_at < kSearch && g_heaps != nullptr; ++looked_at) {
     if (g_cursor == nullptr) g_cursor = g_heaps;
     Heap* const heap = g_cursor;
     g_cursor = heap->next_heap;
     if (take_over(heap)) return heap;
-    if (heap->next_heap == nullptr && looked_at + 1 >= static_cast<int>(g_last_number)) break;  // all of them
+    if (g_cursor == first) break;
   }
   return nullptr;
 }
@@ -74,8 +77,8 @@ Heap* attach() {
   heap->id = ++g_last_number << kIdShift;
   set_first_limits(*heap);
   heap->mark.claim_new();
-  heap->next_heap = g_heaps;
-  g_heaps = heap;
+  (g_heaps == nullptr ? g_heaps : g_last_heap->next_heap) = heap;
+  g_last_heap = heap;
   return heap;
 }
 
@@ -83,6 +86,20 @@ template <class Action>
 void for_each_heap(Action action) {
   for (Heap* heap = g_heaps; heap != nullptr; heap = heap->next_heap) action(*heap);
   action(g_shared_heap);
+}
+
+// Takes in what was freed to each heap, and gives back to the arena what they keep for nobody: of ended threads' heaps all, of
+// living ones' what does not touch their lists.
+void collect() {
+  Hold hold(g_registry);
+  for_each_heap([](Heap& heap) {
+    bool const ended = &heap != &g_shared_heap && take_over(&heap);
+    {
+      Hold hold_heap(heap.lock);
+      heap.release_unused(ended);
+    }
+    if (ended) heap.mark.release();
+  });
 }
 
 }  // namespace
@@ -94,27 +111,24 @@ Heap* own_heap() noexcept {
   return heap;
 }
 
+void collect_idle() noexcept {
+  collect();
+  g_arena.purge_down_to(g_budget.held() / 8);
+  g_budget.raise_calm_limit();
+}
+
 bool trim() noexcept {
   if (t_thread.busy) return false;
   Busy const busy;
-  std::uint64_t const before = g_budget.facts().held;
-  Heap* const own = own_heap();
-  {
-    Hold hold(g_registry);
-    // Twice: what one heap posts to another is drained in the second round.
-    for (int round = 0; round < 2; ++round) {
-      for_each_heap([own](Heap& heap) {
-        bool const ended = &heap != own && &heap != &g_shared_heap && take_over(&heap);
-        {
-          Hold hold_heap(heap.lock);
-          heap.release_unused(&heap == own || ended);
-        }
-        if (ended) heap.mark.clear();
-      });
-    }
+  std::uint64_t const before = g_budget.held();
+  if (Heap* const own = own_heap(); own != nullptr) {
+    Hold hold(own->lock);
+    own->release_unused(true);
   }
+  collect();
+  collect();  // what one heap posted to another in the first round
   g_arena.purge(0);
-  return g_budget.facts().held < before;
+  return g_budget.held() < before;
 }
 
 EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) noexcept {
@@ -132,22 +146,25 @@ EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) 
   facts.live = facts.large_bytes;
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
     SizeClass const& size_class = g_classes.classes[c];
-    ClassFacts sum = {size_class.block, 0, 0, 0, size_class.max};
+    ClassFacts sum = {};
+    sum.size = size_class.block;
+    sum.max = size_class.max;
     for_each_heap([&](Heap& heap) {
       HeapClass const& mine = heap.classes[c];
       if (mine.carved == 0) return;
       Hold hold_heap(heap.lock);
+      // All slabs but the one to carve from are carved whole.
+      std::uint64_t carved = std::uint64_t{mine.slabs} * size_class.capacity;
+      if (mine.carving != nullptr) carved -= size_class.capacity - mine.carving->carved;
+      std::uint64_t chained = 0;
+      for (Slab const* slab = mine.partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) chained += slab->free_blocks();
+      Bin const& bin = heap.bins[c];
+      std::uint64_t const listed = size_class.shared ? 0 : static_cast<std::uint64_t>(max(bin.limit - bin.room, 0));
       sum.slabs += mine.slabs;
       sum.blocks += mine.carved;
-      // Out of a slab is what was carved and is not in its chain; full slabs are those that stand in no list.
-      std::uint64_t out = std::uint64_t{mine.slabs} * size_class.capacity;
-      if (mine.carving != nullptr) out -= size_class.capacity - mine.carving->carved;
-      for (Slab const* slab = mine.partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) out -= slab->free_blocks();
-      if (!size_class.shared) {
-        std::int64_t const listed = std::int64_t{heap.bins[c].limit} - heap.bins[c].room;
-        out -= static_cast<std::uint64_t>(max(listed, std::int64_t{0}));
-      }
-      sum.in_use += static_cast<std::int64_t>(out) > 0 ? out : 0;
+      sum.in_slabs += chained;
+      sum.in_lists += listed;
+      sum.in_use += carved > chained + listed ? carved - chained - listed : 0;
     });
     facts.live += sum.in_use * size_class.block;
     if (sum.blocks != 0 && each != nullptr) each(context, sum);
@@ -209,7 +226,7 @@ void fork_in_child() noexcept {
     // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one: what their
     // lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
-    heap.mark.clear();
+    heap.mark.clear_in_child();
   });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();
   g_arena.mutex().reset();

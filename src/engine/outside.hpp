@@ -39,7 +39,10 @@ void fork_in_parent() noexcept;
 void fork_in_child() noexcept;
 
 struct ClassFacts {
-  std::uint64_t size, slabs, blocks, in_use, max;  // blocks: carved, ever
+  std::uint64_t size, slabs, max;
+  std::uint64_t blocks;  // carved, ever
+  // Where the blocks of the slabs are now. What another thread has freed and the owner not yet collected counts as in use.
+  std::uint64_t in_use, in_lists, in_slabs;
 };
 struct EngineFacts {
   std::uint64_t live;  // bytes with the program, blocks and spans rounded up

@@ -1,4 +1,4 @@
-// A slab: 1 to 8 slots cut into blocks of one size, owned by one heap.
+// A slab: a few slots cut into blocks of one size, owned by one heap.
 #pragma once
 
 #include <atomic>
@@ -46,7 +46,7 @@ struct RemoteChain {
 
   static constexpr std::uint32_t kBits = 20;
   static constexpr std::uint64_t kMask = (std::uint64_t{1} << kBits) - 1;
-  static_assert(8 * kSlot / kGranule <= kMask);
+  static_assert(kLargestSlab * kSlot / kGranule <= kMask);
 
   [[nodiscard]] std::uint64_t pack() const {
     return std::uint64_t{head} | std::uint64_t{tail} << kBits | std::uint64_t{count} << 2 * kBits;

@@ -43,31 +43,31 @@ void free_span(void* p, std::size_t offset) noexcept;
 [[noreturn]] void report_bad_free(void* p) noexcept;
 [[noreturn]] void report_double_free(void* p, std::size_t block) noexcept;
 
-// Tries until it works or the policy ends it: at the capacity it first gives back what this thread keeps for itself, then waits.
-// `attempt(Charge)` returns a Heap::Refill; the caller holds no lock.
+// heaps.cpp: before fresh memory is taken: what other heaps have idle goes back to the arena, and some of that to the kernel.
+void collect_idle() noexcept;
+
+// Tries until it works or the policy ends it. First as long as the process need not grow; then, when idle memory has been collected,
+// up to the capacity; there, with waits in between, until the policy speaks. `attempt(Charge)` returns a Heap::Refill; the caller
+// holds no lock.
 template <class Attempt>
 [[nodiscard]] inline Heap::Refill until_admitted(Heap& heap, Attempt attempt) noexcept {
-  Heap::Refill result = attempt(Charge::within);
+  Heap::Refill result = attempt(Charge::calm);
   if (result == Heap::Refill::done) [[likely]] return result;
+  collect_idle();
+  result = attempt(Charge::within);
+  if (result == Heap::Refill::done) [[likely]] return result;
+
+  {
+    Hold hold(heap.lock);
+    heap.release_unused(true);
+  }
+  g_arena.purge(0);
   Budget::Wait wait(g_budget);
   Charge how = Charge::within;
-  bool reclaimed = false;
-  while (result != Heap::Refill::done) {
-    if (result == Heap::Refill::no_memory) {
-      // The range is used up, or the kernel refuses: what lies idle may do.
-      if (reclaimed) return result;
-    } else {
-      Budget::Verdict const verdict = wait.step("capacity");
-      if (verdict == Budget::Verdict::refused) return result;
-      if (verdict == Budget::Verdict::granted) how = Charge::over;
-    }
-    if (!reclaimed) {
-      Hold hold(heap.lock);
-      heap.release_unused(true);
-      g_arena.purge(0);
-      reclaimed = true;
-    }
-    result = attempt(how);
+  while ((result = attempt(how)) == Heap::Refill::over_capacity) {
+    Budget::Verdict const verdict = wait.step("capacity");
+    if (verdict == Budget::Verdict::refused) return result;
+    if (verdict == Budget::Verdict::granted) how = Charge::over;
   }
   return result;
 }

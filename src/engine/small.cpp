@@ -6,8 +6,11 @@ namespace stealth {
 
 namespace {
 
-// All threads' lists together may be raised above their first limits by so much: threads x classes x 32 KiB would be gigabytes.
-constinit std::atomic<std::int64_t> g_list_credit{64 * std::int64_t{kMiB}};
+// By how much all threads' lists together have been raised above their first limits, in bytes. It stays below a share of what the
+// process holds: threads x classes x 32 KiB would be gigabytes.
+constinit std::atomic<std::uint64_t> g_raised{0};
+
+std::uint64_t most_raised() { return 4 * kMiB + g_budget.held() / 16; }
 
 }  // namespace
 
@@ -26,18 +29,16 @@ bool Slab::is_valid() const {
   return length == carved - countdown;
 }
 
-// Doubles the list's limit, as long as the process's credit lasts.
+// Doubles the list's limit, as long as all limits together stay bounded.
 void Heap::raise_limit(std::uint32_t c) noexcept {
   Bin& bin = bins[c];
   SizeClass const& size_class = g_classes.classes[c];
   std::int32_t const wanted = min(bin.limit * 2, static_cast<std::int32_t>(size_class.last_limit));
   std::int32_t const more = wanted - bin.limit;
   if (more <= 0) return;
-  std::int64_t const bytes = std::int64_t{more} * size_class.block;
-  if (g_list_credit.fetch_sub(bytes, std::memory_order_relaxed) < bytes) {
-    g_list_credit.fetch_add(bytes, std::memory_order_relaxed);
-    return;
-  }
+  std::uint64_t const bytes = static_cast<std::uint64_t>(more) * size_class.block;
+  if (g_raised.load(std::memory_order_relaxed) + bytes > most_raised()) return;
+  g_raised.fetch_add(bytes, std::memory_order_relaxed);
   bin.limit += more;
   bin.room += more;
 }

@@ -21,7 +21,12 @@ void ThreadMark::claim_new() noexcept {
   if (robust_) pthread_mutex_lock(&mutex_);
 }
 
-void ThreadMark::clear() noexcept { make(0); }
+void ThreadMark::release() noexcept {
+  thread_.store(0, std::memory_order_release);
+  if (robust_) pthread_mutex_unlock(&mutex_);
+}
+
+void ThreadMark::clear_in_child() noexcept { make(0); }
 
 bool ThreadMark::claim_if_ended() noexcept {
   if (robust_) {

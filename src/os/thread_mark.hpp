@@ -17,8 +17,10 @@ class ThreadMark {
  public:
   // For a new mark, and in a forked child for one whose holder is not there: the calling thread holds it.
   void claim_new() noexcept;
-  // In a forked child: nobody holds it.
-  void clear() noexcept;
+  // The calling thread holds it no more: anybody may claim it.
+  void release() noexcept;
+  // In a forked child, whose lists of robust mutexes are empty: nobody holds it.
+  void clear_in_child() noexcept;
   // The calling thread takes over from a holder that has ended (or from nobody). False while the holder lives.
   [[nodiscard]] bool claim_if_ended() noexcept;
 

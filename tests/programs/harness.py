@@ -25,6 +25,7 @@ from server import Server
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent  # the source tree
+OURS = ('STEALTH_LIB', 'STEALTH_BUILD')  # what meson tells the tests; not settings
 
 
 def fail(why):
@@ -67,7 +68,7 @@ class Side:
         env = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C.UTF-8', 'TZ': 'UTC', 'HOME': str(self.dir),
                'TMPDIR': str(self.dir)}
         if self.preloaded and preload:
-            env.update({k: v for k, v in os.environ.items() if k.startswith('STEALTH_') and k != 'STEALTH_LIB'})
+            env.update({k: v for k, v in os.environ.items() if k.startswith('STEALTH_') and k not in OURS})
             env['LD_PRELOAD'] = str(self.library)
             env['STEALTH_STATS'] = f'exit:json:{self.stats_dir}/%p.json'
         return env | (extra or {})

@@ -48,4 +48,4 @@ with Trial() as trial:
     for side in trial.sides():
         one_side(side)
     trial.same_output()
-    trial.served('git', peak='4m', at_least=15)
+    trial.served('git', peak='10m', at_least=15)

@@ -7,4 +7,4 @@ with Trial() as trial:
     for side in trial.sides():
         side.run([node, work('node.js')])
     trial.same_output()
-    trial.served('node', peak='10m', exactly=2)
+    trial.served('node', peak='40m', exactly=2)

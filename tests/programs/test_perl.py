@@ -7,4 +7,4 @@ with Trial() as trial:
     for side in trial.sides():
         side.run([perl, work('perl.pl')], env={'PERL_HASH_SEED': '0'})
     trial.same_output()
-    trial.served('perl', peak='40m', exactly=7)
+    trial.served('perl', peak='20m', exactly=7)

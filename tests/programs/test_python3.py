@@ -9,4 +9,4 @@ with Trial() as trial:
             side.run([python, '-W', 'error', work('python3.py')], env={'PYTHONMALLOC': malloc, 'PYTHONHASHSEED': '1'})
     trial.same_output()
     # Two runs with two children by subprocess each; what was forked ends by _exit and writes nothing.
-    trial.served('python3', peak='60m', exactly=6)
+    trial.served('python3', peak='25m', exactly=6)

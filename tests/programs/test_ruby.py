@@ -7,4 +7,4 @@ with Trial() as trial:
     for side in trial.sides():
         side.run([ruby, work('ruby.rb')])
     trial.same_output()
-    trial.served('ruby', peak='40m', exactly=7)
+    trial.served('ruby', peak='50m', exactly=7)

@@ -18,16 +18,13 @@ class Load:
     stdin: object = None         # (bench folder, scale) -> path, or None for /dev/null
     env: dict = dataclasses.field(default_factory=dict)
     by: str = 'wall'             # the time that is compared: 'cpu' where part of the run is sleep
-    file: str = ''               # of an own load: its program in tests/loads
 
 
 def own(name, about, program=None, count=None, **more):
-    file = f'load-{program or name}'
-
     def command(bench, scale):
-        argv = [str(bench.programs / file), str(scale)]
+        argv = [str(bench.programs / f'load-{program or name}'), str(scale)]
         return argv + ([str(count)] if count else [])
-    return Load(name, about, False, command, file=file, **more)
+    return Load(name, about, False, command, **more)
 
 
 def real(name, about, command, **more):
@@ -70,11 +67,6 @@ TABLE = [
          lambda b, s: ['/bin/sh', '-c',
                        f'i=0; while [ $i -lt {max(20, int(1200 * s))} ]; do /bin/true; i=$((i+1)); done']),
 ]
-
-
-def programs():
-    """The files of tests/loads that must be built."""
-    return sorted({load.file for load in TABLE if not load.real})
 
 
 def choose(patterns):

@@ -1,6 +1,8 @@
 """The tables that the bench prints, from the dictionary that it also writes as JSON. No figures are made here."""
 from . import stats
 
+MANY_ROUNDS = 99  # beyond this, the number of rounds that would decide is no advice
+
 
 def bracket(comparison):
     """`0.97 [0.95 0.99]`, the interval left out where there is none."""
@@ -92,7 +94,8 @@ def findings(results):
             if main['verdict'] == 'slower':
                 lost.append(f"{name} {main['ratio']:.2f}×")
             if main['verdict'] == 'undecided':
-                open_.append(f"{name} (≈ {stats.rounds_to_decide(main, len(main['ratios']))} rounds)")
+                needed = stats.rounds_to_decide(main, len(main['ratios']))
+                open_.append(f'{name} (≈ {needed} rounds)' if needed <= MANY_ROUNDS else name)
             if compared['rss_kib'] and compared['rss_kib']['ratio'] > stats.MEMORY_LIMIT:
                 memory.append(f"{name} {compared['rss_kib']['ratio']:.2f}×")
         if peer != base:

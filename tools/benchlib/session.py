@@ -14,11 +14,12 @@ REFERENCE = 'glibc'  # what a program prints under it is what it must print unde
 class Session:
     """The runs of one call: which were made, and what went wrong."""
 
-    def __init__(self, bench, peers, chosen, scale):
+    def __init__(self, bench, peers, chosen, scale, by=None):
         self.bench, self.peers, self.scale = bench, peers, scale
         self.loads = {}
         for load in chosen:
-            entry = {'load': load, 'runs': {peer: [] for peer in peers}, 'errors': {}, 'failed_runs': []}
+            entry = {'load': load, 'runs': {peer: [] for peer in peers}, 'errors': {}, 'failed_runs': [],
+                     'by': by or load.by}
             self.loads[load.name] = entry
             entry['argv'] = load.command(bench, scale)
             entry['stdin'] = load.stdin(bench, scale) if load.stdin else None
@@ -80,7 +81,7 @@ def result_of(entry):
             one = {what: stats.compare(runs, measured[BASELINE], what) for what in ('wall', 'cpu', 'rss_kib', 'faults')}
             if one['wall'] and one['cpu']:
                 compared[peer] = one
-    return {'about': load.about, 'by': load.by, 'argv': entry['argv'],
+    return {'about': load.about, 'by': entry['by'], 'argv': entry['argv'],
             'summary': {peer: stats.summary(runs) for peer, runs in measured.items()}, 'compared': compared,
             'metrics': sorted({metric for runs in measured.values() for metric in runs[0]['metrics']}),
             'runs': entry['runs'], 'errors': entry['errors'], 'failed_runs': entry['failed_runs'],

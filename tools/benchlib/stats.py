@@ -37,7 +37,7 @@ def ratios(runs, base, what):
 
 
 def verdict(bounds):
-    """'slower', 'quicker', 'same', 'undecided' (the interval straddles a limit), or 'too few rounds'."""
+    """'slower', 'quicker', 'not slower', 'undecided' (the interval straddles a limit), or 'too few rounds'."""
     if bounds is None:
         return 'too few rounds'
     low, high = bounds
@@ -46,7 +46,7 @@ def verdict(bounds):
     if high < 1 - SAME:
         return 'quicker'
     if high <= 1 + SAME:
-        return 'same'
+        return 'not slower'
     return 'undecided'
 
 

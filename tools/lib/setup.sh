@@ -43,14 +43,15 @@ if [[ -t 2 && ${TERM:-dumb} != dumb ]]; then
   columns=$(tput cols 2>/dev/null) || columns=80
 fi
 
-# The line that shows a running step; it is rewritten on a terminal, and repeated every ten seconds elsewhere.
+# The line that shows a running step; it is rewritten on a terminal, and comes every ten seconds elsewhere.
 show_step() {
   local what=$1 seconds=$2 log=$3 last
   last=$(tail -n 1 "$log" 2>/dev/null | tr '\t\r' '  ' | tr -d '\000-\037' || true)
   if ((on_terminal)); then
     local line="stealth: $what, $seconds s: $last"
     printf '\r\033[K%s' "${line:0:$((columns - 1))}" >&2
-  elif ((seconds > 0 && seconds % 10 == 0)); then
+  elif ((seconds >= shown + 10)); then
+    shown=$seconds
     say "$what, $seconds s: ${last:0:100}"
   fi
 }
@@ -58,7 +59,7 @@ end_step_display() { if ((on_terminal)); then printf '\r\033[K' >&2; fi; }
 
 # step WHAT LOG COMMAND…: runs the command with its output in LOG, showing that it runs; gives its status.
 step() {
-  local what=$1 log=$2 status=0 ticks=0 began=$SECONDS
+  local what=$1 log=$2 status=0 ticks=0 shown=0 began=$SECONDS
   shift 2
   "$@" >"$log" 2>&1 </dev/null {lock}<&- &
   running=$!
@@ -124,10 +125,11 @@ need_packages() {
   if ! command -v dpkg-query >/dev/null; then
     fail 1 "cannot see whether $* are installed: no dpkg-query here; use a Debian machine, or meson by itself"
   fi
-  mapfile -t packages < <(missing_packages "$@")
+  mapfile -t packages < <(missing_packages "$@" | sort -u)
   if ((${#packages[@]})); then install_packages "${packages[@]}"; fi
 }
 
+refreshed=0
 install_packages() {
   local log=$logs/apt.log why
   command -v apt-get >/dev/null ||
@@ -141,8 +143,11 @@ install_packages() {
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get -q -y
     -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Acquire::Retries=3)
   # One source that does not answer is no reason to stop: what we need may come from another, or from the cache.
-  step 'refreshing the lists of packages (apt-get update)' "$log" "${apt[@]}" update ||
-    say 'apt-get update met errors, going on with the lists at hand'
+  if ((!refreshed)); then
+    step 'refreshing the lists of packages (apt-get update)' "$log" "${apt[@]}" update ||
+      say 'apt-get update met errors, going on with the lists at hand'
+    refreshed=1
+  fi
   forbid_servers
   patient=1
   if ! step "installing $* (apt-get)" "$log" "${apt[@]}" install --no-install-recommends "$@"; then

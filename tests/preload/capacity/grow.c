@@ -5,13 +5,13 @@
 enum { WANTED = 64 };
 static const double longest_allowed = 1.5; /* BACKOFF_MAX_ELAPSED is 200 ms in these runs */
 
-int main(int argc, char **argv) {
-  static char *blocks[WANTED];
+int main(int argc, char** argv) {
+  static char* blocks[WANTED];
   int refused = 0;
   double longest = 0;
   require_stealth();
   CHECK(argc == 2);
-  const char *policy = argv[1];
+  const char* policy = argv[1];
   const double begin = seconds_now();
   for (int i = 0; i < WANTED; ++i) {
     const double before = seconds_now();

@@ -1,13 +1,13 @@
 /* A fast producer and a consumer of some 150 MiB/s, with an unbounded queue between them: queue PRODUCERS. Without a
- * capacity the queue takes nearly all of the 300 MiB; with one of 32 MiB the producers wait for the consumer. The blocks
- * are of many sizes, and each is checked on arrival. */
+ * capacity the queue takes nearly all of the 300 MiB; with one of 32 MiB the producers wait for the consumer. The
+ * blocks are of many sizes, and each is checked on arrival. */
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "../support/stamp.h"
 
 struct item {
-  struct item *next;
+  struct item* next;
   size_t size;
 };
 
@@ -16,11 +16,11 @@ static struct item *first, **last = &first;
 static atomic_int producing;
 static size_t share;
 
-static void *produce(void *number) {
+static void* produce(void* number) {
   uint64_t state = 1 + (uint64_t)(uintptr_t)number;
   for (size_t made = 0; made < share;) {
     const size_t size = 64 + random_below(&state, random_below(&state, 4) == 0 ? 256 * KIB : 16 * KIB);
-    struct item *item = malloc(size);
+    struct item* item = malloc(size);
     CHECK(item != NULL);
     item->next = NULL;
     item->size = size;
@@ -35,9 +35,9 @@ static void *produce(void *number) {
   return NULL;
 }
 
-static struct item *take(void) {
+static struct item* take(void) {
   pthread_mutex_lock(&lock);
-  struct item *item = first;
+  struct item* item = first;
   if (item != NULL) {
     first = item->next;
     if (first == NULL) {
@@ -48,7 +48,7 @@ static struct item *take(void) {
   return item;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   pthread_t threads[16];
   size_t eaten = 0;
   require_stealth();
@@ -58,11 +58,11 @@ int main(int argc, char **argv) {
   share = 300 * MIB / (size_t)producers;
   const double begin = seconds_now();
   for (int i = 0; i < producers; ++i) {
-    CHECK(pthread_create(&threads[i], NULL, produce, (void *)(uintptr_t)i) == 0);
+    CHECK(pthread_create(&threads[i], NULL, produce, (void*)(uintptr_t)i) == 0);
   }
   for (;;) {
     const int over = atomic_load(&producing) == 0;
-    struct item *item = take();
+    struct item* item = take();
     if (item == NULL && over) {
       break;
     }

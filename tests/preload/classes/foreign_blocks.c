@@ -2,15 +2,15 @@
  * blocks and other heaps exist): free, realloc and malloc_usable_size hand them on to their owner by address. */
 #include "../support/test.h"
 
-extern void *__libc_malloc(size_t);
-extern void *__libc_memalign(size_t, size_t);
+extern void* __libc_malloc(size_t);
+extern void* __libc_memalign(size_t, size_t);
 
 int main(void) {
   require_stealth();
   const size_t before = resident_bytes();
   for (int i = 0; i < 2000; ++i) {
     for (size_t size = 24; size < 2 * MIB; size *= 5) {
-      unsigned char *block = __libc_malloc(size);
+      unsigned char* block = __libc_malloc(size);
       CHECK(block != NULL && malloc_usable_size(block) >= size);
       block[0] = 1;
       block[size - 1] = 2;

@@ -4,9 +4,9 @@
 #include "../support/test.h"
 
 enum { MAX = 100 };
-static void *blocks[MAX];
+static void* blocks[MAX];
 
-static void *free_one_later(void *unused) {
+static void* free_one_later(void* unused) {
   usleep(300000);
   free(blocks[7]);
   return unused;
@@ -21,7 +21,7 @@ int main(void) {
   }
   const double begin = seconds_now();
   CHECK(pthread_create(&thread, NULL, free_one_later, NULL) == 0);
-  void *more = malloc(4000);
+  void* more = malloc(4000);
   const double waited = seconds_now() - begin;
   CHECK(more != NULL);
   CHECK((waited > 0.2 && waited < 2.0) || standing_in());

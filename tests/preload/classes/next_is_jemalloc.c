@@ -1,29 +1,29 @@
-/* Preloaded before jemalloc, with no class of our own: jemalloc itself counts what it gives this thread, so it must have
- * served every size and every call of the family that it has. */
+/* Preloaded before jemalloc, with no class of our own: jemalloc itself counts what it gives this thread, so it must
+ * have served every size and every call of the family that it has. */
 #include "../support/test.h"
 
-typedef int control(const char *, void *, size_t *, void *, size_t);
+typedef int control(const char*, void*, size_t*, void*, size_t);
 
-static uint64_t given_so_far(control *mallctl) {
+static uint64_t given_so_far(control* mallctl) {
   uint64_t bytes = 0;
   size_t size = sizeof bytes;
   CHECK(mallctl("thread.allocated", &bytes, &size, NULL, 0) == 0);
   return bytes;
 }
 
-static void expect_from_jemalloc(control *mallctl, uint64_t before, const void *block, size_t size) {
+static void expect_from_jemalloc(control* mallctl, uint64_t before, const void* block, size_t size) {
   CHECK(block != NULL);
   CHECK(given_so_far(mallctl) - before >= size);
-  CHECK(malloc_usable_size((void *)(uintptr_t)block) >= size);
+  CHECK(malloc_usable_size((void*)(uintptr_t)block) >= size);
 }
 
 int main(void) {
   require_stealth();
-  control *mallctl = (control *)(uintptr_t)dlsym(RTLD_DEFAULT, "mallctl");
+  control* mallctl = (control*)(uintptr_t)dlsym(RTLD_DEFAULT, "mallctl");
   CHECK(mallctl != NULL);
   for (size_t size = 1; size < 4 * MIB; size = size * 3 + 1) {
     uint64_t before = given_so_far(mallctl);
-    void *block = malloc(size);
+    void* block = malloc(size);
     expect_from_jemalloc(mallctl, before, block, size);
     before = given_so_far(mallctl);
     block = realloc(block, size * 20);

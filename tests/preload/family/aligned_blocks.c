@@ -4,8 +4,8 @@
 
 enum { HELD = 4 };
 
-static void *take(int way, size_t alignment, size_t size) {
-  void *block = NULL;
+static void* take(int way, size_t alignment, size_t size) {
+  void* block = NULL;
   switch (way) {
     case 0:
       return memalign(alignment, size);
@@ -18,7 +18,7 @@ static void *take(int way, size_t alignment, size_t size) {
 }
 
 static void try_size(size_t alignment, size_t size) {
-  unsigned char *blocks[HELD];
+  unsigned char* blocks[HELD];
   for (int i = 0; i < HELD; ++i) {
     blocks[i] = take(i % 3, alignment, size);
     CHECK(blocks[i] != NULL && aligned_to(blocks[i], alignment));
@@ -42,7 +42,7 @@ static void try_size(size_t alignment, size_t size) {
 
 int main(void) {
   require_stealth();
-  for (size_t alignment = sizeof(void *); alignment <= 32 * MIB; alignment *= 2) {
+  for (size_t alignment = sizeof(void*); alignment <= 32 * MIB; alignment *= 2) {
     const size_t sizes[] = {1, 24, alignment - 1, alignment, alignment + 1, 3 * alignment / 2, 5000, 70000};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; ++i) {
       try_size(alignment, sizes[i]);

@@ -4,8 +4,8 @@
 int main(void) {
   require_stealth();
   for (size_t size = 0; size <= 100000; ++size) {
-    void *block = malloc(size);
-    void *zeroed = calloc(1, size);
+    void* block = malloc(size);
+    void* zeroed = calloc(1, size);
     CHECK(block != NULL && aligned_to(block, 16));
     CHECK(zeroed != NULL && aligned_to(zeroed, 16));
     CHECK(block != zeroed);

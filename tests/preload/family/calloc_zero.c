@@ -4,7 +4,7 @@
 enum { BLOCKS = 64 };
 
 static void dirty_then_zero(size_t size) {
-  void *blocks[BLOCKS];
+  void* blocks[BLOCKS];
   const int count = size < 100000 ? BLOCKS : 3;
   for (int i = 0; i < count; ++i) {
     blocks[i] = malloc(size);

@@ -4,7 +4,7 @@
 #include "../support/test.h"
 
 enum { BLOCKS = 20000 };
-static void *blocks[BLOCKS];
+static void* blocks[BLOCKS];
 
 static void free_all(void) {
   for (int i = 0; i < BLOCKS; ++i) {
@@ -14,7 +14,7 @@ static void free_all(void) {
   }
 }
 
-static void *free_remotely(void *unused) {
+static void* free_remotely(void* unused) {
   free_all();
   return unused;
 }
@@ -38,7 +38,7 @@ int main(void) {
     }
   }
   for (size_t size = 20 * KIB; size <= 256 * MIB; size *= 2) {
-    void *block = malloc(size);
+    void* block = malloc(size);
     CHECK(block != NULL);
     memset(block, 1, size < MIB ? size : MIB);
     errno = 1234;

@@ -20,7 +20,7 @@ void expect_fails(Call call, int expected, const char* name) {
   }
 }
 #define EXPECT_NO_MEMORY(call) expect_fails([&] { return call; }, ENOMEM, #call)
-#define EXPECT_INVALID(call) expect_fails([&] { return call; }, EINVAL, #call)
+#define EXPECT_INVALID(call)   expect_fails([&] { return call; }, EINVAL, #call)
 
 TEST(Overflow, Malloc) {
   for (const std::size_t size : {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 15, SIZE_MAX - 4095, SIZE_MAX - 65536, kTooLarge,
@@ -31,8 +31,8 @@ TEST(Overflow, Malloc) {
 
 TEST(Overflow, MallocOfMoreThanTheAddressSpace) {
   // PTRDIFF_MAX itself is no overflow, but nobody has that much.
-  for (const std::size_t size : {std::size_t{PTRDIFF_MAX}, std::size_t{PTRDIFF_MAX} - 65536, std::size_t{1} << 62U,
-                                 std::size_t{1} << 48U}) {
+  for (const std::size_t size :
+       {std::size_t{PTRDIFF_MAX}, std::size_t{PTRDIFF_MAX} - 65536, std::size_t{1} << 62U, std::size_t{1} << 48U}) {
     EXPECT_NO_MEMORY(malloc(opaque(size)));
     EXPECT_NO_MEMORY(calloc(1, opaque(size)));
     EXPECT_NO_MEMORY(realloc(nullptr, opaque(size)));
@@ -101,8 +101,8 @@ TEST(BadAlignment, AlignedAlloc) {
 }
 
 TEST(BadAlignment, PosixMemalignSaysSoAndTouchesNothing) {
-  for (const std::size_t bad : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{4}, std::size_t{3}, std::size_t{12}, std::size_t{24}, std::size_t{48},
-                                std::size_t{4097}, SIZE_MAX}) {
+  for (const std::size_t bad : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{4}, std::size_t{3},
+                                std::size_t{12}, std::size_t{24}, std::size_t{48}, std::size_t{4097}, SIZE_MAX}) {
     void* block = &block;
     errno = 77;
     EXPECT_EQ(posix_memalign(&block, opaque(bad), 100), EINVAL) << bad;

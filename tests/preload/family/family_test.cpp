@@ -111,7 +111,8 @@ TEST(Reallocarray, Multiplies) {
 }
 
 TEST(Memalign, RoundsTheAlignmentUpAsGlibcDoes) {
-  for (const std::size_t odd : {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{17}, std::size_t{48}, std::size_t{100}, std::size_t{5000}}) {
+  for (const std::size_t odd : {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{17}, std::size_t{48},
+                                std::size_t{100}, std::size_t{5000}}) {
     std::size_t rounded = 16;
     while (rounded < odd) {
       rounded *= 2;
@@ -166,7 +167,8 @@ TEST(FreeSized, TakesBackWhatMallocGave) {
   free_sized(nullptr, 0);
   const std::size_t before = resident_bytes();
   for (int i = 0; i < 1000; ++i) {
-    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{100}, std::size_t{5000}, std::size_t{300000}}) {
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{1}, std::size_t{100}, std::size_t{5000}, std::size_t{300000}}) {
       void* block = i % 2 == 0 ? malloc(size) : calloc(1, size);
       ASSERT_NE(block, nullptr);
       free_sized(block, size);

@@ -3,7 +3,7 @@
 
 #include "../support/test.h"
 
-static void *hold_a_little(void *unused) {
+static void* hold_a_little(void* unused) {
   free(malloc(100));
   return unused;
 }

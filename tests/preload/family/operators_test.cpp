@@ -10,7 +10,8 @@ constexpr std::align_val_t kAlign{256};
 constexpr std::size_t kHuge = std::size_t{1} << 60U;  // no overflow, yet nobody has it
 
 TEST(New, EachFormWithEachDelete) {
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{100}, std::size_t{5000}, std::size_t{1} << 20U}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{100}, std::size_t{5000}, std::size_t{1} << 20U}) {
     operator delete(operator new(size));
     operator delete(operator new(size), size);
     operator delete(operator new(size, std::nothrow), std::nothrow);
@@ -35,17 +36,17 @@ TEST(New, GivesDistinctAlignedBlocksAlsoOfNothing) {
   operator delete(one);
   operator delete[](two);
   for (std::size_t alignment = 1; alignment <= 65536; alignment *= 2) {
-    void* single = operator new(100, std::align_val_t{alignment});
+    void* single = operator new (100, std::align_val_t{alignment});
     void* array = operator new[](100, std::align_val_t{alignment}, std::nothrow);
     EXPECT_TRUE(aligned_to(single, alignment) && aligned_to(array, alignment));
-    operator delete(single, std::align_val_t{alignment});
+    operator delete (single, std::align_val_t{alignment});
     operator delete[](array, std::align_val_t{alignment});
   }
 }
 
 TEST(Delete, OfNullDoesNothing) {
   operator delete(nullptr);
-  operator delete(nullptr, std::size_t{8});
+  operator delete (nullptr, std::size_t{8});
   operator delete(nullptr, std::nothrow);
   operator delete(nullptr, kAlign);
   operator delete[](nullptr);

@@ -2,8 +2,8 @@
 #include "../support/test.h"
 
 /* One block from size to size; all bytes that both have must survive. */
-static void *resize(void *block, size_t from, size_t to, unsigned seed) {
-  unsigned char *moved = realloc(block, to);
+static void* resize(void* block, size_t from, size_t to, unsigned seed) {
+  unsigned char* moved = realloc(block, to);
   CHECK(moved != NULL && aligned_to(moved, 16) && malloc_usable_size(moved) >= to);
   CHECK(holds(moved, 0, from < to ? from : to, seed));
   if (from < to) {
@@ -13,7 +13,7 @@ static void *resize(void *block, size_t from, size_t to, unsigned seed) {
 }
 
 static void up_and_down(size_t from, size_t to) {
-  void *block = malloc(from);
+  void* block = malloc(from);
   CHECK(block != NULL);
   fill(block, 0, from, 7);
   block = resize(block, from, to, 7);
@@ -23,7 +23,7 @@ static void up_and_down(size_t from, size_t to) {
 
 /* Step by step through the small sizes: no border is missed, wherever the borders are. */
 static void byte_by_byte(void) {
-  void *block = malloc(1);
+  void* block = malloc(1);
   fill(block, 0, 1, 3);
   for (size_t size = 1; size < 3000; ++size) {
     block = resize(block, size, size + 1, 3);
@@ -36,9 +36,9 @@ static void byte_by_byte(void) {
 
 /* Growth to 64 MiB with something in the way, so that it cannot always stay in place; looked at by samples. */
 static void growing_buffer(void) {
-  void *obstacles[64] = {0};
+  void* obstacles[64] = {0};
   size_t size = 100;
-  unsigned char *buffer = malloc(size);
+  unsigned char* buffer = malloc(size);
   for (int step = 0; size < 64 * MIB; ++step) {
     const size_t larger = size + size / 3 + 1;
     buffer[0] = 1;

@@ -1,5 +1,5 @@
-/* malloc_trim really trims: 128 MiB of small blocks are freed, by whom the argument says, and what was resident for them
- * goes back to the kernel at the call. trim own | by-other | of-other | of-ended | pinned */
+/* malloc_trim really trims: 128 MiB of small blocks are freed, by whom the argument says, and what was resident for
+ * them goes back to the kernel at the call. trim own | by-other | of-other | of-ended | pinned */
 #include <pthread.h>
 #include <semaphore.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 
 enum { COUNT = 1 << 20, SIZE = 120 };
 
-static void **blocks; /* kept outside malloc, so that only the blocks themselves count */
+static void** blocks; /* kept outside malloc, so that only the blocks themselves count */
 static sem_t done, leave;
 
 static void allocate(void) {
@@ -30,7 +30,7 @@ static void release(int kept) {
 }
 
 /* A thread that does its part and then blocks in the program, where it runs nothing of ours any more. */
-static void *part_of_other(void *part) {
+static void* part_of_other(void* part) {
   ((void (*)(void))(uintptr_t)part)();
   sem_post(&done);
   sem_wait(&leave);
@@ -41,18 +41,18 @@ static void release_all(void) { release(0); }
 
 static pthread_t in_other_thread(void (*part)(void)) {
   pthread_t thread;
-  CHECK(pthread_create(&thread, NULL, part_of_other, (void *)(uintptr_t)part) == 0);
+  CHECK(pthread_create(&thread, NULL, part_of_other, (void*)(uintptr_t)part) == 0);
   sem_wait(&done);
   return thread;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   require_stealth();
   CHECK(argc == 2);
-  const char *way = argv[1];
+  const char* way = argv[1];
   sem_init(&done, 0, 0);
   sem_init(&leave, 0, 0);
-  blocks = mmap(NULL, COUNT * sizeof(void *), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  blocks = mmap(NULL, COUNT * sizeof(void*), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   CHECK(blocks != MAP_FAILED);
   const size_t before = resident_bytes();
   pthread_t other = 0;

@@ -2,7 +2,7 @@
 #include "../support/test.h"
 
 int main(void) {
-  static void *blocks[64];
+  static void* blocks[64];
   require_stealth();
   for (int i = 0; i < 64; ++i) {
     blocks[i] = malloc(30 * KIB);

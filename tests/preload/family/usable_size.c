@@ -4,7 +4,7 @@
 enum { BLOCKS = 6 };
 
 static void try_size(size_t size) {
-  void *blocks[BLOCKS];
+  void* blocks[BLOCKS];
   size_t usable[BLOCKS];
   blocks[0] = malloc(size);
   blocks[1] = calloc(size, 1);

@@ -2,7 +2,7 @@
 #include "fault.h"
 
 int main(void) {
-  static void *blocks[20000];
+  static void* blocks[20000];
   require_stealth();
   for (int i = 0; i < 20000; ++i) {
     blocks[i] = malloc(1000);

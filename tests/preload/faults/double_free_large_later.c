@@ -3,8 +3,8 @@
 
 int main(void) {
   require_stealth();
-  void *block = malloc(4 * MIB);
-  void *other = malloc(4 * MIB);
+  void* block = malloc(4 * MIB);
+  void* other = malloc(4 * MIB);
   accuse(block);
   free(block);
   free(malloc(8 * MIB));

@@ -4,7 +4,7 @@
 
 #include "../support/test.h"
 
-static inline void accuse(const void *pointer) {
+static inline void accuse(const void* pointer) {
   printf("%p\n", pointer);
   fflush(stdout);
 }

@@ -3,16 +3,16 @@
 
 #include "fault.h"
 
-static void *free_it(void *inside) {
+static void* free_it(void* inside) {
   free(inside);
   return NULL;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   pthread_t thread;
   require_stealth();
-  char *block = malloc(1000);
-  char *inside = block + (argc == 2 ? atoi(argv[1]) : 8);
+  char* block = malloc(1000);
+  char* inside = block + (argc == 2 ? atoi(argv[1]) : 8);
   accuse(inside);
   CHECK(pthread_create(&thread, NULL, free_it, inside) == 0);
   pthread_join(thread, NULL);

@@ -3,8 +3,8 @@
 
 int main(void) {
   require_stealth();
-  char *block = malloc(MIB);
-  char *never = block + 512 * MIB; /* the reservation is far larger, and nothing else uses it */
+  char* block = malloc(MIB);
+  char* never = block + 512 * MIB; /* the reservation is far larger, and nothing else uses it */
   accuse(never);
   free(never);
   return 0;

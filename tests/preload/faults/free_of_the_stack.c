@@ -4,7 +4,7 @@
 int main(void) {
   char local[64] __attribute__((aligned(16))) = {0};
   require_stealth();
-  char *address = local + 16;
+  char* address = local + 16;
   keep(&address);
   free(address);
   return 0;

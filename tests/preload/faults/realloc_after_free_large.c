@@ -3,7 +3,7 @@
 
 int main(void) {
   require_stealth();
-  void *block = malloc(MIB);
+  void* block = malloc(MIB);
   accuse(block);
   free(block);
   keep(realloc(block, 3 * MIB));

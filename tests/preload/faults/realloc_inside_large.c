@@ -3,7 +3,7 @@
 
 int main(void) {
   require_stealth();
-  char *inside = (char *)malloc(MIB) + 64 * KIB;
+  char* inside = (char*)malloc(MIB) + 64 * KIB;
   accuse(inside);
   keep(realloc(inside, 2 * MIB));
   return 0;

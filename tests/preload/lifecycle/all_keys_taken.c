@@ -1,13 +1,13 @@
-/* A program may take every pthread key there is: PTHREAD_KEYS_MAX of them are its own, and threads that come after still
- * allocate, end, and leave nothing behind. */
+/* A program may take every pthread key there is: PTHREAD_KEYS_MAX of them are its own, and threads that come after
+ * still allocate, end, and leave nothing behind. */
 #include <limits.h>
 #include <pthread.h>
 
 #include "../support/test.h"
 
-static void *work(void *unused) {
+static void* work(void* unused) {
   for (size_t size = 1; size < 200 * KIB; size *= 3) {
-    void *block = malloc(size);
+    void* block = malloc(size);
     CHECK(block != NULL);
     memset(block, 1, size);
     free(block);

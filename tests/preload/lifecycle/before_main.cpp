@@ -1,5 +1,5 @@
-// Memory is used from the first instruction on: by the preinit array, which runs before any library's constructor and so
-// before ours, by constructors of every priority, and by static objects. All of it is freed in main.
+// Memory is used from the first instruction on: by the preinit array, which runs before any library's constructor and
+// so before ours, by constructors of every priority, and by static objects. All of it is freed in main.
 #include <string>
 #include <vector>
 

@@ -4,13 +4,13 @@
 
 #include "../support/test.h"
 
-static void free_it(void *block) { free(block); }
+static void free_it(void* block) { free(block); }
 
-static void *until_cancelled(void *unused) {
+static void* until_cancelled(void* unused) {
   static _Thread_local uint64_t state = 7;
   (void)unused;
   for (;;) {
-    void *block = malloc(1 + random_below(&state, 300 * KIB));
+    void* block = malloc(1 + random_below(&state, 300 * KIB));
     CHECK(block != NULL);
     pthread_cleanup_push(free_it, block);
     pthread_testcancel();
@@ -20,8 +20,8 @@ static void *until_cancelled(void *unused) {
 }
 
 /* With its own cancellation pending, no call of the family may end it. */
-static void *cancelled_inside(void *finished) {
-  static void *blocks[20000];
+static void* cancelled_inside(void* finished) {
+  static void* blocks[20000];
   pthread_cancel(pthread_self());
   for (int i = 0; i < 20000; ++i) {
     blocks[i] = malloc((size_t)i);
@@ -33,7 +33,7 @@ static void *cancelled_inside(void *finished) {
     free(realloc(calloc(1, size), size * 2));
   }
   malloc_trim(0);
-  *(int *)finished = 1;
+  *(int*)finished = 1;
   pthread_testcancel();
   return NULL;
 }
@@ -43,7 +43,7 @@ int main(void) {
   const size_t before = resident_bytes();
   for (int i = 0; i < 300; ++i) {
     pthread_t thread;
-    void *result = NULL;
+    void* result = NULL;
     CHECK(pthread_create(&thread, NULL, until_cancelled, NULL) == 0);
     usleep((unsigned)(i % 10) * 200);
     CHECK(pthread_cancel(thread) == 0);

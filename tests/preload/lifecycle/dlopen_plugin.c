@@ -3,27 +3,27 @@
 
 #include "../support/test.h"
 
-typedef void *worker(void);
+typedef void* worker(void);
 enum { ROUNDS = 100 };
 
-static void *in_thread(void *work) {
-  unsigned char *block = ((worker *)(uintptr_t)work)();
+static void* in_thread(void* work) {
+  unsigned char* block = ((worker*)(uintptr_t)work)();
   CHECK(block[149] == 7);
   return block;
 }
 
-int main(int argc, char **argv) {
-  static unsigned char *left[ROUNDS][2];
+int main(int argc, char** argv) {
+  static unsigned char* left[ROUNDS][2];
   require_stealth();
   CHECK(argc == 2);
   for (int i = 0; i < ROUNDS; ++i) {
     pthread_t thread;
-    void *taken = NULL;
-    void *library = dlopen(argv[1], i % 2 == 0 ? RTLD_NOW : RTLD_LAZY | RTLD_GLOBAL);
+    void* taken = NULL;
+    void* library = dlopen(argv[1], i % 2 == 0 ? RTLD_NOW : RTLD_LAZY | RTLD_GLOBAL);
     CHECK(library != NULL);
-    void *work = dlsym(library, "plugin_work");
+    void* work = dlsym(library, "plugin_work");
     CHECK(work != NULL);
-    left[i][0] = ((worker *)(uintptr_t)work)();
+    left[i][0] = ((worker*)(uintptr_t)work)();
     CHECK(pthread_create(&thread, NULL, in_thread, work) == 0);
     CHECK(pthread_join(thread, &taken) == 0);
     left[i][1] = taken;

@@ -6,7 +6,7 @@
 
 static int last;
 
-static void *work(void *unused) {
+static void* work(void* unused) {
   usleep(100000);
   free(malloc(100));
   if (!last) {
@@ -15,7 +15,7 @@ static void *work(void *unused) {
   return unused;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   pthread_t thread;
   require_stealth();
   CHECK(argc == 2);

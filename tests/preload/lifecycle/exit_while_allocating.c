@@ -5,9 +5,9 @@
 
 #include "../support/test.h"
 
-static void *busy(void *number) {
+static void* busy(void* number) {
   uint64_t state = 1 + (uint64_t)(uintptr_t)number;
-  static _Thread_local void *blocks[100];
+  static _Thread_local void* blocks[100];
   for (;;) {
     const size_t place = random_below(&state, 100);
     free(blocks[place]);
@@ -27,7 +27,7 @@ int main(void) {
       alarm(15);
       for (int j = 0; j < 4; ++j) {
         pthread_t thread;
-        CHECK(pthread_create(&thread, NULL, busy, (void *)(uintptr_t)j) == 0);
+        CHECK(pthread_create(&thread, NULL, busy, (void*)(uintptr_t)j) == 0);
       }
       usleep((unsigned)i * 1000);
       exit(i);

@@ -6,7 +6,7 @@
 enum { DEPTH = 20 };
 
 int main(void) {
-  static unsigned char *blocks[DEPTH][50];
+  static unsigned char* blocks[DEPTH][50];
   require_stealth();
   alarm(40);
   for (int depth = 0; depth < DEPTH; ++depth) {

@@ -1,12 +1,13 @@
-/* A thread that is not the first one forks: in the child it is the only thread, and the blocks of the others are its. */
+/* A thread that is not the first one forks: in the child it is the only thread, and the blocks of the others are its.
+ */
 #include <pthread.h>
 #include <sys/wait.h>
 
 #include "../support/stamp.h"
 
-static void *blocks[1000];
+static void* blocks[1000];
 
-static void *fork_here(void *unused) {
+static void* fork_here(void* unused) {
   for (int round = 0; round < 20; ++round) {
     int status = 0;
     const pid_t child = fork();

@@ -4,7 +4,7 @@
 
 #include "../support/test.h"
 
-static void *from_prepare;
+static void* from_prepare;
 static int calls;
 
 static void prepare(void) {

@@ -9,15 +9,15 @@
 
 enum { THREADS = 4, FORKS = 250, SHARED = 256 };
 static atomic_int stop;
-static _Atomic(void *) shared[SHARED]; /* blocks of 200 bytes that wander between the threads */
+static _Atomic(void*) shared[SHARED]; /* blocks of 200 bytes that wander between the threads */
 
-static size_t some_size(uint64_t *state) {
+static size_t some_size(uint64_t* state) {
   const size_t kind = random_below(state, 100);
   return 1 + random_below(state, kind < 80 ? 600 : kind < 95 ? 40 * KIB : 600 * KIB);
 }
 
-static void exchange(uint64_t *state) {
-  void *block = malloc(200);
+static void exchange(uint64_t* state) {
+  void* block = malloc(200);
   CHECK(block != NULL);
   stamp(block, 200, 200);
   block = atomic_exchange(&shared[random_below(state, SHARED)], block);
@@ -25,9 +25,9 @@ static void exchange(uint64_t *state) {
   free(block);
 }
 
-static void *busy(void *number) {
+static void* busy(void* number) {
   uint64_t state = 99 + (uint64_t)(uintptr_t)number;
-  void *own[64] = {0};
+  void* own[64] = {0};
   while (atomic_load(&stop) == 0) {
     const size_t place = random_below(&state, 64);
     own[place] = random_below(&state, 2) == 0 ? (free(own[place]), malloc(some_size(&state)))
@@ -41,7 +41,7 @@ static void *busy(void *number) {
   return NULL;
 }
 
-static void *a_little(void *unused) {
+static void* a_little(void* unused) {
   uint64_t state = 3;
   for (int i = 0; i < 200; ++i) {
     free(malloc(some_size(&state)));
@@ -50,7 +50,7 @@ static void *a_little(void *unused) {
   return unused;
 }
 
-static void be_child(int number, unsigned char *mine, size_t size) {
+static void be_child(int number, unsigned char* mine, size_t size) {
   pthread_t thread;
   uint64_t state = (uint64_t)number + 1;
   alarm(15);
@@ -58,12 +58,12 @@ static void be_child(int number, unsigned char *mine, size_t size) {
   mine = realloc(mine, size * 2);
   CHECK(mine != NULL && stamp_kept(mine, size, size, 5));
   for (int i = 0; i < SHARED; ++i) {
-    void *block = atomic_exchange(&shared[i], NULL);
+    void* block = atomic_exchange(&shared[i], NULL);
     CHECK(block == NULL || stamp_kept(block, 200, 200, 200));
     free(block);
   }
   for (int i = 0; i < 300; ++i) {
-    void *block = malloc(some_size(&state));
+    void* block = malloc(some_size(&state));
     CHECK(block != NULL);
     free(block);
   }
@@ -82,12 +82,12 @@ int main(void) {
   uint64_t state = 17;
   require_stealth();
   for (int i = 0; i < THREADS; ++i) {
-    CHECK(pthread_create(&threads[i], NULL, busy, (void *)(uintptr_t)i) == 0);
+    CHECK(pthread_create(&threads[i], NULL, busy, (void*)(uintptr_t)i) == 0);
   }
   for (int i = 0; i < FORKS; ++i) {
     int status = 0;
     const size_t size = 10 + some_size(&state);
-    unsigned char *mine = malloc(size);
+    unsigned char* mine = malloc(size);
     stamp(mine, size, 5);
     const pid_t child = fork();
     CHECK(child >= 0);

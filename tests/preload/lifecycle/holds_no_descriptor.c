@@ -7,9 +7,9 @@
 
 static int beyond_the_first_three(void) {
   int count = 0;
-  DIR *directory = opendir("/proc/self/fd");
+  DIR* directory = opendir("/proc/self/fd");
   CHECK(directory != NULL);
-  for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
+  for (struct dirent* entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
     const int number = entry->d_name[0] == '.' ? -1 : atoi(entry->d_name);
     count += number > 2 && number != dirfd(directory);
   }
@@ -17,9 +17,9 @@ static int beyond_the_first_three(void) {
   return count;
 }
 
-static void *work(void *unused) {
+static void* work(void* unused) {
   for (size_t size = 1; size < 8 * MIB; size = size * 3 + 1) {
-    void *block = malloc(size);
+    void* block = malloc(size);
     CHECK(block != NULL);
     memset(block, 1, size);
     free(block);

@@ -5,13 +5,13 @@
 
 #include "../support/test.h"
 
-static void *work(void *unused) {
+static void* work(void* unused) {
   for (size_t size = 1; size < 2 * MIB; size = size * 2 + 1) {
-    void *block = malloc(size);
+    void* block = malloc(size);
     CHECK(block != NULL);
     block = realloc(block, size * 2);
     CHECK(block != NULL);
-    void *aligned = memalign(8192, size);
+    void* aligned = memalign(8192, size);
     CHECK(aligned != NULL);
     free(calloc(3, size));
     free(block);

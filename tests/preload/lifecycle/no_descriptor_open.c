@@ -4,7 +4,7 @@
 
 #include "../support/test.h"
 
-static void *work(void *unused) {
+static void* work(void* unused) {
   free(malloc(1000));
   free(malloc(3 * MIB));
   return unused;

@@ -2,15 +2,15 @@
  * circles, and STEALTH_* is honoured all the same (the statistics must be there). */
 #include "../support/test.h"
 
-extern char **environ;
+extern char** environ;
 static int depth;
 
-char *getenv(const char *name) {
+char* getenv(const char* name) {
   const size_t length = strlen(name);
   CHECK(++depth < 10);
   free(malloc(10)); /* goes round in circles if malloc asks for a setting again */
   --depth;
-  for (char **entry = environ; entry != NULL && *entry != NULL; ++entry) {
+  for (char** entry = environ; entry != NULL && *entry != NULL; ++entry) {
     if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=') {
       return *entry + length + 1;
     }
@@ -18,7 +18,7 @@ char *getenv(const char *name) {
   return NULL;
 }
 
-char *secure_getenv(const char *name) { return getenv(name); }
+char* secure_getenv(const char* name) { return getenv(name); }
 
 int main(void) {
   require_stealth();

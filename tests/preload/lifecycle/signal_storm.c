@@ -7,14 +7,14 @@
 #include "../support/stamp.h"
 
 static volatile sig_atomic_t storms;
-static void *kept[16];
+static void* kept[16];
 
 static void handler(int number) {
   const int saved = errno;
   const unsigned turn = (unsigned)storms;
   (void)number;
-  void *small = malloc(100 + turn % 500);
-  void *large = malloc(100 * KIB + turn % 1000);
+  void* small = malloc(100 + turn % 500);
+  void* large = malloc(100 * KIB + turn % 1000);
   CHECK(small != NULL && large != NULL);
   stamp(small, 100, turn);
   stamp(large, 100 * KIB, turn);
@@ -35,7 +35,7 @@ int main(void) {
   const struct itimerval never = {{0, 0}, {0, 0}};
   struct sigaction action = {.sa_handler = handler, .sa_flags = SA_ONSTACK | SA_RESTART};
   uint64_t state = 23;
-  void *blocks[8] = {0};
+  void* blocks[8] = {0};
   size_t sizes[8] = {0};
   require_stealth();
   alarm(40);

@@ -6,11 +6,11 @@
 
 enum { THREADS = 1000, HELD = 24 };
 static pthread_barrier_t all_there;
-static void *blocks[THREADS][HELD];
+static void* blocks[THREADS][HELD];
 
 static size_t size_of(size_t number) { return 16 + number * 37 % 900; }
 
-static void *work(void *argument) {
+static void* work(void* argument) {
   const size_t self = (uintptr_t)argument;
   for (size_t i = 0; i < HELD; ++i) {
     free(malloc(size_of(i + 1)));
@@ -31,7 +31,7 @@ int main(void) {
   CHECK(pthread_barrier_init(&all_there, NULL, THREADS + 1) == 0);
   const size_t before = resident_bytes();
   for (size_t i = 0; i < THREADS; ++i) {
-    CHECK(pthread_create(&threads[i], &attributes, work, (void *)i) == 0);
+    CHECK(pthread_create(&threads[i], &attributes, work, (void*)i) == 0);
   }
   pthread_barrier_wait(&all_there);
   const size_t held = resident_bytes();

@@ -1,5 +1,5 @@
-// thread_local objects and pthread keys free and allocate while their thread ends, and glibc itself frees after the last
-// of them: a thread without a cache is a normal state.
+// thread_local objects and pthread keys free and allocate while their thread ends, and glibc itself frees after the
+// last of them: a thread without a cache is a normal state.
 #include <pthread.h>
 
 #include <map>

@@ -1,14 +1,14 @@
-/* A library whose constructor starts and joins a thread that allocates: it runs before main, and under the loader's lock
- * when it comes by dlopen. */
+/* A library whose constructor starts and joins a thread that allocates: it runs before main, and under the loader's
+ * lock when it comes by dlopen. */
 #include <pthread.h>
 
 #include "../support/test.h"
 
-void *left_by_constructor;
+void* left_by_constructor;
 
-static void *work(void *unused) {
+static void* work(void* unused) {
   for (size_t size = 1; size < 2 * MIB; size = size * 3 + 1) {
-    void *block = malloc(size);
+    void* block = malloc(size);
     CHECK(block != NULL);
     memset(block, 1, size);
     free(block);

@@ -7,12 +7,12 @@
 int main(void) {
   require_stealth();
   for (int i = 0; i < 200; ++i) {
-    static void *volatile kept;
+    static void* volatile kept;
     int status = 0;
-    void *before = malloc(300);
+    void* before = malloc(300);
     const pid_t child = vfork();
     if (child == 0) {
-      void *mine = malloc(3000);
+      void* mine = malloc(3000);
       stamp(mine, 3000, 1);
       kept = malloc(200 * KIB);
       stamp(kept, 200 * KIB, 2);
@@ -23,7 +23,7 @@ int main(void) {
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
     CHECK(stamp_kept(kept, 200 * KIB, 200 * KIB, 2));
     free(kept);
-    void *again = malloc(300);
+    void* again = malloc(300);
     stamp(again, 300, 3);
     CHECK(stamp_kept(again, 300, 300, 3));
     free(again);

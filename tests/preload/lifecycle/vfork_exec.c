@@ -7,10 +7,10 @@
 
 #include "../support/test.h"
 
-extern char **environ;
+extern char** environ;
 static atomic_int stop;
 
-static void *busy(void *unused) {
+static void* busy(void* unused) {
   uint64_t state = 11;
   while (atomic_load(&stop) == 0) {
     free(malloc(1 + random_below(&state, 50 * KIB)));
@@ -25,12 +25,12 @@ static void expect_success(pid_t child) {
 }
 
 int main(void) {
-  char *const arguments[] = {(char *)(uintptr_t)"true", NULL};
+  char* const arguments[] = {(char*)(uintptr_t) "true", NULL};
   pthread_t thread;
   require_stealth();
   CHECK(pthread_create(&thread, NULL, busy, NULL) == 0);
   for (int i = 0; i < 60; ++i) {
-    void *before = malloc(100);
+    void* before = malloc(100);
     pid_t child = vfork();
     if (child == 0) {
       execv("/bin/true", arguments);
@@ -44,7 +44,7 @@ int main(void) {
     CHECK(i % 6 != 0 || system("exit 0") == 0);
     if (i % 6 == 1) {
       char text[8] = "";
-      FILE *pipe = popen("echo yes", "r");
+      FILE* pipe = popen("echo yes", "r");
       CHECK(pipe != NULL && fgets(text, sizeof text, pipe) != NULL && strcmp(text, "yes\n") == 0);
       CHECK(pclose(pipe) == 0);
     }

@@ -3,15 +3,15 @@
 #include "../support/test.h"
 
 struct link {
-  struct link *next;
+  struct link* next;
 };
 
 static size_t take_all(size_t size) {
-  struct link *chain = NULL;
+  struct link* chain = NULL;
   size_t sum = 0;
   for (;;) {
     errno = 0;
-    struct link *block = malloc(size);
+    struct link* block = malloc(size);
     if (block == NULL) {
       CHECK(errno == ENOMEM);
       break;
@@ -22,7 +22,7 @@ static size_t take_all(size_t size) {
     sum += size;
   }
   while (chain != NULL) {
-    struct link *next = chain->next;
+    struct link* next = chain->next;
     free(chain);
     chain = next;
   }

@@ -20,7 +20,7 @@ static size_t used_bytes(void) {
   }
   close(file);
   text[length] = '\0';
-  for (char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+  for (char* line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
     unsigned long from = 0, to = 0;
     char rights[8];
     CHECK(sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3);
@@ -29,14 +29,14 @@ static size_t used_bytes(void) {
   return sum;
 }
 
-static void *work(void *unused) {
+static void* work(void* unused) {
   free(malloc(50 * KIB));
   return unused;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   struct rlimit limit, old;
-  static void *blocks[8000];
+  static void* blocks[8000];
   pthread_t thread;
   pthread_attr_t attributes;
   require_stealth();
@@ -59,13 +59,13 @@ int main(int argc, char **argv) {
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
   }
   CHECK(getrlimit(RLIMIT_AS, &old) == 0 && old.rlim_cur == limit.rlim_cur);
-  char *own = mmap(NULL, 32 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* own = mmap(NULL, 32 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(own != MAP_FAILED);
   for (int i = 0; i < 8000; ++i) {
     blocks[i] = malloc(1000);
     CHECK(blocks[i] != NULL);
   }
-  void *large = malloc(4 * MIB);
+  void* large = malloc(4 * MIB);
   CHECK(large != NULL);
   pthread_attr_init(&attributes);
   CHECK(pthread_attr_setstacksize(&attributes, 256 * KIB) == 0);

@@ -7,13 +7,13 @@
 enum { TRIED = 4000 };
 
 struct kept {
-  void *block;
+  void* block;
   size_t size;
 };
 
 static int refused;
 
-static void take(struct kept *kept, uint64_t *state) {
+static void take(struct kept* kept, uint64_t* state) {
   kept->size = 1 + random_below(state, (size_t)1 << random_below(state, 23));
   errno = 0;
   kept->block = malloc(kept->size);
@@ -25,13 +25,13 @@ static void take(struct kept *kept, uint64_t *state) {
   stamp(kept->block, kept->size, (unsigned)kept->size);
 }
 
-static void give_back(struct kept *kept, uint64_t *state) {
+static void give_back(struct kept* kept, uint64_t* state) {
   if (kept->block == NULL) {
     return;
   }
   CHECK(stamp_kept(kept->block, kept->size, kept->size, (unsigned)kept->size));
   if (random_below(state, 4) == 0) { /* moving pages needs mappings too */
-    void *moved = realloc(kept->block, kept->size * 3);
+    void* moved = realloc(kept->block, kept->size * 3);
     CHECK(moved != NULL || errno == ENOMEM);
     kept->block = moved != NULL ? moved : kept->block;
     CHECK(stamp_kept(kept->block, kept->size, kept->size, (unsigned)kept->size));
@@ -40,11 +40,11 @@ static void give_back(struct kept *kept, uint64_t *state) {
   kept->block = NULL;
 }
 
-static void churn(uint64_t *state) {
+static void churn(uint64_t* state) {
   static struct kept kept[64];
   refused = 0;
   for (int i = 0; i < TRIED; ++i) {
-    struct kept *one = &kept[random_below(state, 64)];
+    struct kept* one = &kept[random_below(state, 64)];
     if (one->block == NULL) {
       take(one, state);
     } else {
@@ -63,7 +63,7 @@ int main(void) {
   require_stealth();
   churn(&state);
   CHECK(refused == 0);
-  char *range = mmap(NULL, pages * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  char* range = mmap(NULL, pages * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   CHECK(range != MAP_FAILED);
   size_t split = 0;
   while (split < pages && mprotect(range + split * page, page, PROT_NONE) == 0) {

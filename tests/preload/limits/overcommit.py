@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""overcommit.py COMMAND…: runs the command while vm.overcommit_memory is 2, and puts the old setting back in any event.
+"""overcommit.py COMMAND…: runs the command under vm.overcommit_memory=2, and puts the old setting back in any event.
 
 The setting is the whole machine's, so the commit limit is set well above what is committed already, and a guardian
 process holds the other end of a pipe: when this one is gone, however it ended, the guardian restores. Where the setting

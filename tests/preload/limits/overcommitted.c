@@ -1,5 +1,5 @@
-/* What a program does under vm.overcommit_memory=2, where every writable private page is charged when it is mapped: 200 MiB
- * of blocks of all sizes, threads, forks, and a request that the kernel must refuse. */
+/* What a program does under vm.overcommit_memory=2, where every writable private page is charged when it is mapped: 200
+ * MiB of blocks of all sizes, threads, forks, and a request that the kernel must refuse. */
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -7,11 +7,11 @@
 
 enum { BLOCKS = 2000 };
 
-static void *work(void *number) {
+static void* work(void* number) {
   uint64_t state = 1 + (uint64_t)(uintptr_t)number;
   for (int i = 0; i < 5000; ++i) {
     const size_t size = 1 + random_below(&state, 20 * KIB);
-    void *block = malloc(size);
+    void* block = malloc(size);
     CHECK(block != NULL);
     stamp(block, size, 1);
     free(block);
@@ -20,7 +20,7 @@ static void *work(void *number) {
 }
 
 int main(void) {
-  static void *blocks[BLOCKS];
+  static void* blocks[BLOCKS];
   pthread_t threads[4];
   int status = 0;
   require_stealth();
@@ -30,7 +30,7 @@ int main(void) {
     stamp(blocks[i], 100 * KIB, (unsigned)i);
   }
   for (int i = 0; i < 4; ++i) {
-    CHECK(pthread_create(&threads[i], NULL, work, (void *)(uintptr_t)i) == 0);
+    CHECK(pthread_create(&threads[i], NULL, work, (void*)(uintptr_t)i) == 0);
   }
   for (int i = 0; i < 4; ++i) {
     CHECK(pthread_join(threads[i], NULL) == 0);

@@ -4,7 +4,7 @@
 int main(void) {
   require_stealth();
   for (size_t size = 8; size < 8 * MIB; size *= 3) {
-    char *block = malloc(size);
+    char* block = malloc(size);
     CHECK(block != NULL);
     memset(block, 1, size);
     block = realloc(block, size * 2);

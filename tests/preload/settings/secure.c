@@ -6,7 +6,7 @@
 
 int main(void) {
   require_stealth();
-  void *block = malloc(100);
+  void* block = malloc(100);
   printf("%s %s\n", getauxval(AT_SECURE) != 0 ? "secure" : "ordinary", served_by_libc(block) ? "libc" : "ours");
   free(block);
   return 0;

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """secure.py SOURCE COMPILER…: a set-uid program ignores every STEALTH_* setting, and works with the defaults.
 
-The program is linked against a copy of the library (STEALTH_LIB) by an absolute path, as the loader ignores LD_PRELOAD in
-a set-uid program, and marked set-uid (as root, or through sudo) or set-gid (anybody with a second group). The same file
-without the mark is the control: it must heed the settings, or the test proves nothing. All files are in a folder of the
-test's own, which is removed at the end.
+The program is linked against a copy of the library (STEALTH_LIB) by an absolute path, as the loader ignores LD_PRELOAD
+in a set-uid program, and marked set-uid (as root, or through sudo) or set-gid (anybody with a second group). The same
+file without the mark is the control: it must heed the settings, or the test proves nothing. All files are in a folder
+of the test's own, which is removed at the end.
 """
 import grp
 import os

@@ -3,8 +3,8 @@
 
 int main(void) {
   require_stealth();
-  void *block = malloc(100);
-  void *zeroed = calloc(10, 10);
+  void* block = malloc(100);
+  void* zeroed = calloc(10, 10);
   const int libc = served_by_libc(block);
   CHECK(served_by_libc(zeroed) == libc);
   block = realloc(block, 2000);

@@ -10,6 +10,7 @@ that memory was ours: a test that passes without libstealth proves nothing. Of t
 leaves out what only libstealth can answer, to see what the tests themselves think of another allocator.
 """
 import argparse
+import glob
 import json
 import os
 import re
@@ -49,6 +50,8 @@ class Statistics(Record):
 
 
 def size_in_bytes(text):
+    if text == "unlimited":
+        return resource.RLIM_INFINITY
     return int(text[:-1]) * UNITS[text[-1]] if text[-1] in UNITS else int(text)
 
 
@@ -73,6 +76,7 @@ def parse_arguments():
                         help="Python over the statistics: passed_on.calls == 0 and cls(64).blocks > 10")
     parser.add_argument("--file", action="append", default=[], metavar="NAME:REGEX",
                         help="a file that the program leaves in {tmp}; {pid} in its name is the program's")
+    parser.add_argument("--processes", type=int, metavar="N", help="so many processes leave statistics behind")
     parser.add_argument("--peak-rss", metavar="SIZE", help="the most that may have been resident")
     parser.add_argument("--seconds", type=float, default=50, help="then it has hung")
     parser.add_argument("command", nargs="+")
@@ -175,6 +179,10 @@ def check_statistics(arguments, folder, pid, faults):
 
 
 def check_files(arguments, folder, pid, faults):
+    if arguments.processes is not None:
+        found = len(glob.glob(os.path.join(folder, "statistics.*.json")))
+        if found != arguments.processes:
+            faults.append(f"{found} processes left statistics, expected {arguments.processes}")
     for wish in arguments.file:
         name, _, pattern = wish.partition(":")
         path = os.path.join(folder, name.replace("{pid}", str(pid)))

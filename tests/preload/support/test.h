@@ -16,19 +16,19 @@
 #include <unistd.h>
 
 #ifdef __cplusplus
-#define TEST_CAST(type, value) reinterpret_cast<type>(value)
+#define TEST_CAST(type, value)   reinterpret_cast<type>(value)
 #define TEST_NUMBER(type, value) static_cast<type>(value)
-#define KIB size_t{1024}
+#define KIB \
+  size_t { 1024 }
 #else
-#define TEST_CAST(type, value) ((type)(value))
+#define TEST_CAST(type, value)   ((type)(value))
 #define TEST_NUMBER(type, value) ((type)(value))
-#define KIB ((size_t)1024)
+#define KIB                      ((size_t)1024)
 #endif
 #define MIB (1024 * KIB)
 
-
 /* Ends the program at once: a check may fail in a thread, a child, or a handler. */
-static inline void check_failed(const char *file, int line, const char *what) {
+static inline void check_failed(const char* file, int line, const char* what) {
   char text[512];
   const int saved = errno;
   const int length = snprintf(text, sizeof text, "%s:%d: not so: %s (errno %d, pid %d)\n", file, line, what, saved,
@@ -41,11 +41,11 @@ static inline void check_failed(const char *file, int line, const char *what) {
 #define CHECK(condition) ((condition) ? TEST_NUMBER(void, 0) : check_failed(__FILE__, __LINE__, #condition))
 
 /* A call that must give NULL and set this errno. */
-#define CHECK_FAILS(call, expected)     \
-  do {                                  \
-    errno = 0;                          \
-    CHECK((call) == NULL);              \
-    CHECK(errno == (expected));         \
+#define CHECK_FAILS(call, expected) \
+  do {                              \
+    errno = 0;                      \
+    CHECK((call) == NULL);          \
+    CHECK(errno == (expected));     \
   } while (0)
 
 /* The suite can be tried against another allocator, to see what the tests themselves think: TEST_STANDIN=1. */
@@ -59,17 +59,17 @@ static inline void require_stealth(void) {
 }
 
 /* Hides a value from the optimiser: the pointer is used, the number may be anything. */
-static inline void keep(void *pointer) { __asm__ volatile("" : : "r"(pointer) : "memory"); }
+static inline void keep(void* pointer) { __asm__ volatile("" : : "r"(pointer) : "memory"); }
 static inline size_t opaque(size_t number) {
   __asm__ volatile("" : "+r"(number));
   return number;
 }
 
-static inline uintptr_t address_of(const void *pointer) { return TEST_CAST(uintptr_t, pointer); }
-static inline int aligned_to(const void *pointer, size_t alignment) { return address_of(pointer) % alignment == 0; }
+static inline uintptr_t address_of(const void* pointer) { return TEST_CAST(uintptr_t, pointer); }
+static inline int aligned_to(const void* pointer, size_t alignment) { return address_of(pointer) % alignment == 0; }
 
 /* Small blocks of the main thread come from the break when the C library serves them, and never when we do. */
-static inline int served_by_libc(const void *pointer) {
+static inline int served_by_libc(const void* pointer) {
   extern char end; /* the linker's: where the program's own data ends */
   return address_of(pointer) >= address_of(&end) && address_of(pointer) < address_of(sbrk(0));
 }
@@ -78,14 +78,14 @@ static inline int served_by_libc(const void *pointer) {
 static inline unsigned char pattern_byte(size_t place, unsigned seed) {
   return TEST_NUMBER(unsigned char, ((place * 31U) ^ (place >> 8U) ^ (seed * 167U)) & 0xffU);
 }
-static inline void fill(void *block, size_t from, size_t to, unsigned seed) {
-  unsigned char *bytes = TEST_NUMBER(unsigned char *, block);
+static inline void fill(void* block, size_t from, size_t to, unsigned seed) {
+  unsigned char* bytes = TEST_NUMBER(unsigned char*, block);
   for (size_t i = from; i < to; ++i) {
     bytes[i] = pattern_byte(i, seed);
   }
 }
-static inline int holds(const void *block, size_t from, size_t to, unsigned seed) {
-  const unsigned char *bytes = TEST_NUMBER(const unsigned char *, block);
+static inline int holds(const void* block, size_t from, size_t to, unsigned seed) {
+  const unsigned char* bytes = TEST_NUMBER(const unsigned char*, block);
   for (size_t i = from; i < to; ++i) {
     if (bytes[i] != pattern_byte(i, seed)) {
       return 0;
@@ -93,19 +93,19 @@ static inline int holds(const void *block, size_t from, size_t to, unsigned seed
   }
   return 1;
 }
-static inline int all_zero(const void *block, size_t size) {
-  const unsigned char *bytes = TEST_NUMBER(const unsigned char *, block);
+static inline int all_zero(const void* block, size_t size) {
+  const unsigned char* bytes = TEST_NUMBER(const unsigned char*, block);
   return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
 /* xorshift64*: the tests are random but the same on every run. */
-static inline uint64_t next_random(uint64_t *state) {
+static inline uint64_t next_random(uint64_t* state) {
   *state ^= *state >> 12;
   *state ^= *state << 25;
   *state ^= *state >> 27;
   return *state * 2685821657736338717ULL;
 }
-static inline size_t random_below(uint64_t *state, size_t bound) { return (next_random(state) >> 11) % bound; }
+static inline size_t random_below(uint64_t* state, size_t bound) { return (next_random(state) >> 11) % bound; }
 
 static inline double seconds_now(void) {
   struct timespec now;

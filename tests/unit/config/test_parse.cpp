@@ -194,6 +194,12 @@ TEST(Parse, Words) {
   EXPECT_EQ(index, 0U);
 }
 
+TEST(Parse, OnlyLettersHaveTwoCases) {
+  EXPECT_TRUE(same_word("azAZ", "AZaz"));
+  EXPECT_FALSE(same_word("@[", "`{"));
+  EXPECT_FALSE(same_word("a", "ab"));
+}
+
 TEST(Parse, Texts) {
   EXPECT_EQ(check_text("abc", 3).why, Why::fine);
   EXPECT_EQ(check_text("abcd", 3).why, Why::too_long);

@@ -1,5 +1,5 @@
-// Every row of the table: what it accepts, what that makes of Config, how it is printed, and why it refuses what
-// it refuses (the whole wording is in test_messages.cpp).
+// Every row of the table: what it accepts, what that makes of Config, how it is printed, and why it
+// refuses the rest (the whole wording is in test_messages.cpp).
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -129,6 +129,7 @@ std::vector<Accepted> accepted() {
       {"PROFILE", "512k:a:b", profile(512 * kib, "a:b"), "512k:a:b"},
       {"GROUP", "none", same, "none"},
       {"GROUP", "web-1.A_b", group("web-1.A_b"), "web-1.A_b"},
+      {"GROUP", "azAZ09", group("azAZ09"), "azAZ09"},
       {"GROUP", longest_group, group(longest_group), longest_group},
       {"ONLY", "all", same, "all"},
       {"ONLY", "redis-*,!redis-cli", only("redis-*,!redis-cli"), "redis-*,!redis-cli"},

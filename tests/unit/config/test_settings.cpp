@@ -147,7 +147,8 @@ TEST(Settings, EditDistance) {
   EXPECT_EQ(edit_distance("abc", ""), 3U);
   EXPECT_EQ(edit_distance("abc", "abc"), 0U);
   EXPECT_EQ(edit_distance("abc", "ABC"), 0U);
-  EXPECT_EQ(edit_distance("a-b", "A_B"), 0U);
+  EXPECT_EQ(edit_distance("a-z", "A_Z"), 0U);
+  EXPECT_EQ(edit_distance("`{", "@["), 4U);
   EXPECT_EQ(edit_distance("abc", "ab"), 1U);
   EXPECT_EQ(edit_distance("abc", "abcd"), 1U);
   EXPECT_EQ(edit_distance("abc", "axc"), 2U);  // one out, one in

@@ -1,0 +1,130 @@
+// The locks under threads, and what they cost the kernel. Linked with the fake door, which counts.
+#include <gtest/gtest.h>
+
+#include "base/mutex.hpp"
+#include "fake_sys.hpp"
+#include "support.hpp"
+
+namespace {
+
+using namespace stealth;
+using test::in_threads;
+using test::ms_since;
+using test::soon;
+
+template <class L>
+class Locks : public testing::Test {
+ protected:
+  fake::Fresh fresh_;
+};
+using Kinds = testing::Types<Mutex, OwnerLock>;
+TYPED_TEST_SUITE(Locks, Kinds);
+
+TYPED_TEST(Locks, OneAtATime) {
+  for (int const threads : {2, 4, 8}) {
+    TypeParam lock;
+    std::uint64_t count = 0, other = 0;  // plain: a broken lock loses steps, and TSan sees it
+    int const each = test::rounds(40'000);
+    in_threads(threads, [&](int) {
+      for (int i = 0; i < each; ++i) {
+        Hold hold(lock);
+        ++count;
+        other += count % 2;
+      }
+    });
+    EXPECT_EQ(count, static_cast<std::uint64_t>(threads) * static_cast<std::uint64_t>(each));
+    EXPECT_EQ(other, (count + 1) / 2);
+  }
+}
+
+TYPED_TEST(Locks, UncontendedCostsNoCall) {
+  TypeParam lock;
+  for (int i = 0; i < 1000; ++i) Hold hold(lock);
+  EXPECT_EQ(fake::count(SYS_futex), 0u);
+  EXPECT_EQ(fake::count(SYS_sched_yield), 0u);
+}
+
+TYPED_TEST(Locks, HeldForLong) {
+  TypeParam lock;
+  lock.lock();
+  std::atomic<bool> got{false};
+  std::thread waiter([&] {
+    Hold hold(lock);
+    got = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(got);
+  EXPECT_GT(fake::count(SYS_futex), 0u) << "it sleeps, and does not burn the processor";
+  auto const begin = std::chrono::steady_clock::now();
+  lock.unlock();
+  EXPECT_TRUE(soon([&] { return got.load(); }));
+  EXPECT_LT(ms_since(begin), 500u) << "a lost wake-up";
+  waiter.join();
+}
+
+TYPED_TEST(Locks, ResetInAForkedChild) {
+  TypeParam lock;
+  lock.lock();
+  lock.reset();
+  lock.lock();
+  lock.unlock();
+}
+
+// Each waiter must be woken by the one before, though only one is woken at a time.
+TEST(Mutex, AChainOfWaiters) {
+  fake::Fresh const fresh;
+  for (int round = 0; round < 20; ++round) {
+    Mutex mutex;
+    mutex.lock();
+    std::vector<std::thread> threads;
+    std::atomic<int> done{0};
+    for (int i = 0; i < 6; ++i) {
+      threads.emplace_back([&] {
+        Hold hold(mutex);
+        ++done;
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    auto const begin = std::chrono::steady_clock::now();
+    mutex.unlock();
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(done, 6);
+    EXPECT_LT(ms_since(begin), 700u) << "a lost wake-up costs a second";
+  }
+}
+
+TEST(Mutex, TryLock) {
+  Mutex mutex;
+  EXPECT_TRUE(mutex.try_lock());
+  EXPECT_FALSE(mutex.try_lock());
+  mutex.unlock();
+  EXPECT_TRUE(mutex.try_lock());
+  mutex.unlock();
+}
+
+TEST(Mutex, TryLockUnderThreads) {
+  Mutex mutex;
+  std::uint64_t count = 0;
+  std::atomic<std::uint64_t> taken{0};
+  in_threads(4, [&](int) {
+    for (int i = 0; i < test::rounds(50'000); ++i) {
+      if (!mutex.try_lock()) continue;
+      ++count;
+      ++taken;
+      mutex.unlock();
+    }
+  });
+  EXPECT_EQ(count, taken);
+  EXPECT_GT(count, 0u);
+}
+
+TEST(OwnerLock, IsHeld) {
+  OwnerLock lock;
+  EXPECT_FALSE(lock.is_held());
+  lock.lock();
+  EXPECT_TRUE(lock.is_held());
+  lock.unlock();
+  EXPECT_FALSE(lock.is_held());
+}
+
+}  // namespace

@@ -1,0 +1,53 @@
+// The other door to the kernel: passes every call through and counts it, unless a test has said what shall happen instead.
+// Calls are named by their numbers (SYS_mmap, …). Threads may call while a test changes its mind.
+#pragma once
+
+#include <sys/syscall.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stealth::fake {
+
+// Everything passes through again, the counts are 0, and no file is served.
+void reset();
+
+// Calls of this number since reset(), failed ones included.
+[[nodiscard]] std::uint64_t count(long number);
+
+inline constexpr std::uint64_t kForEver = ~std::uint64_t{0};
+// The nth call of this number from now on (1: the next one) and the following ones, `times` in all, fail with -error.
+void fail(long number, std::uint64_t nth, int error, std::uint64_t times = 1);
+// Ends fail() for this number.
+void stop_failing(long number);
+
+// Every call of this number gives `result` and never gets to the kernel.
+void answer(long number, long result);
+
+// Opening `path` succeeds, and reading it gives `text`. A served file is never the real one.
+void serve(std::string const& path, std::string const& text);
+// Paths that are not served do not exist.
+void serve_nothing_else();
+// The paths that were opened since reset(), in order.
+[[nodiscard]] std::vector<std::string> opened();
+// Served files that are open at the moment.
+[[nodiscard]] std::size_t open_files();
+
+// Reads and writes move at most so many bytes at once; 0: no limit.
+void move_at_most(std::size_t bytes);
+
+// Writes to this descriptor are kept here, one string for each call, and go nowhere.
+void capture(int file);
+[[nodiscard]] std::vector<std::string> captured();
+
+// A test's fresh start, and a clean end whatever happens in it.
+struct Fresh {
+  Fresh() { reset(); }
+  ~Fresh() { reset(); }
+  Fresh(Fresh const&) = delete;
+  Fresh& operator=(Fresh const&) = delete;
+};
+
+}  // namespace stealth::fake
