@@ -15,12 +15,15 @@ namespace {
 struct mallinfo2 gather() {
   stealth::Statistics const s = stealth::gather_statistics(nullptr, nullptr);
   struct mallinfo2 info {};
-  info.arena = s.stalls.held;                        // what was obtained from the system and not given back
+  // As glibc: what is in use is uordblks + hblkhd, large blocks stand in the latter alone.
+  std::uint64_t const large = s.engine.large_bytes;
+  std::uint64_t const small = s.engine.live - large;
+  info.arena = static_cast<std::size_t>(s.stalls.held > large ? s.stalls.held - large : 0);
   info.hblks = static_cast<std::size_t>(s.engine.large_calls);
-  info.hblkhd = static_cast<std::size_t>(s.engine.large_bytes);
+  info.hblkhd = static_cast<std::size_t>(large);
   info.usmblks = s.stalls.peak_held;
-  info.uordblks = static_cast<std::size_t>(s.engine.live);
-  info.fordblks = static_cast<std::size_t>(s.stalls.held > s.engine.live ? s.stalls.held - s.engine.live : 0);
+  info.uordblks = static_cast<std::size_t>(small);
+  info.fordblks = info.arena > info.uordblks ? info.arena - info.uordblks : 0;
   info.keepcost = s.free_dirty;
   return info;
 }

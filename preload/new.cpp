@@ -1,5 +1,6 @@
 // All operators new and delete. A failure goes on to the C++ runtime's own operator, which finds no memory either, asks the
 // new-handler until that gives up, and throws: so libstealth needs no C++ runtime, and programs without one load none.
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -13,13 +14,14 @@
 namespace {
 
 template <class... Arguments>
-[[gnu::cold, gnu::noinline]] void* ask_runtime(char const* name, Arguments... arguments) {
+[[gnu::cold, gnu::noinline]] void* ask_runtime(char const* name, std::size_t size, Arguments... arguments) {
   void* const found = stealth::next::find(name);
   if (found == nullptr) stealth::die("operator new: out of memory, and the program has no C++ runtime that could say so");
-  void* (*function)(Arguments...) = nullptr;
+  void* (*function)(std::size_t, Arguments...) = nullptr;
   static_assert(sizeof function == sizeof found);
   std::memcpy(&function, &found, sizeof found);
-  return function(arguments...);
+  // The runtime rounds a size up to its alignment, and a larger one would come out as 0.
+  return function(stealth::min(size, std::size_t{PTRDIFF_MAX}), arguments...);
 }
 
 void* aligned(std::size_t size, std::align_val_t alignment) noexcept {

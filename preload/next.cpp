@@ -62,7 +62,7 @@ void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   g_bytes.fetch_add(size, std::memory_order_relaxed);
   if (alignment > kMinAlignment) {
     if (g_next.memalign == nullptr) return nullptr;
-    void* const p = g_next.memalign(alignment, size);
+    void* const p = g_next.memalign(alignment, max(size, std::size_t{1}));  // some forget the alignment of nothing
     if (p != nullptr && zeroed) std::memset(p, 0, size);
     return p;
   }

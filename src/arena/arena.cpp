@@ -140,6 +140,7 @@ void Arena::insert_free(std::uint32_t first, std::uint32_t slots, std::uint32_t 
 // The smallest free run that holds `slots` aligned slots; `first` is where in it they begin.
 Run* Arena::find(Zone zone, std::uint32_t slots, std::uint32_t align, std::uint32_t& first) const noexcept {
   FreeRuns const& free = free_[static_cast<int>(zone)];
+  std::size_t const base_slot = base_ >> kSlotShift;  // addresses are to be aligned, not slot numbers
   std::uint32_t bin = bin_of(slots);
   while (bin < kBins) {
     std::uint64_t const word = free.nonempty[bin / 64] >> bin % 64;
@@ -153,7 +154,7 @@ Run* Arena::find(Zone zone, std::uint32_t slots, std::uint32_t align, std::uint3
     std::uint32_t looked_at = 0;
     for (Run* run = free.bins[bin].front(); run != nullptr; run = List<Run>::next(run)) {
       std::uint32_t const start = slot_of(run);
-      auto const aligned = static_cast<std::uint32_t>(align_up(start, align));
+      auto const aligned = static_cast<std::uint32_t>(align_up(base_slot + start, align) - base_slot);
       if (aligned + slots > start + run->slots) continue;
       if (best == nullptr || run->slots < best->slots) best = run, first = aligned;
       // The last bin has no upper bound and is searched whole; elsewhere a few good fits are enough.

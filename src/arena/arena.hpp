@@ -50,6 +50,7 @@ class Arena {
   // --- the hot path's view: which slot, whose ------------------------------------------------------------------------------
   [[nodiscard]] std::size_t offset_of(void const* p) const { return reinterpret_cast<std::uintptr_t>(p) - base_; }
   [[nodiscard]] bool contains(std::size_t offset) const { return offset < committed_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool reserves(std::size_t offset) const { return offset < reserved_; }
   [[nodiscard]] std::uint32_t owner_word(std::size_t slot) const { return map_[slot].load(std::memory_order_relaxed); }
 
   // --- runs --------------------------------------------------------------------------------------------------------------
@@ -89,6 +90,8 @@ class Arena {
   // The reservation with its tables, as the kernel counts it against RLIMIT_AS.
   [[nodiscard]] std::size_t mapped_bytes() const noexcept;
 
+  // The run that a slot belongs to, found by walking all of them: for reports.
+  [[nodiscard]] Run const* run_holding(std::size_t slot) const noexcept;
   Mutex& mutex() { return mutex_; }  // for fork handlers only
   // Walks everything. The caller sees to it that nobody else is at work.
   [[nodiscard]] bool is_valid() const noexcept;

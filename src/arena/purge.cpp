@@ -123,6 +123,12 @@ bool Arena::move(Run* from, Run* to, std::uint32_t slots) noexcept {
   return true;
 }
 
+Run const* Arena::run_holding(std::size_t slot) const noexcept {
+  std::size_t first = 0;
+  while (first < frontier() && first + run_at(first)->slots <= slot) first += max(run_at(first)->slots, 1u);
+  return run_at(first);
+}
+
 bool Arena::is_valid() const noexcept {
   std::size_t charged = 0, free_dirty = 0, free_runs = 0, listed = 0;
   bool last_was_free = false;

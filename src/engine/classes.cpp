@@ -85,17 +85,15 @@ bool add_all_classes() {
 }
 
 void publish_classes() {
-  for (std::uint32_t granule = 0; granule <= kMaxSmall / kGranule; ++granule) {
-    std::size_t const size = max(std::size_t{granule} * kGranule, kGranule);
-    std::uint32_t best = 0;
-    for (std::uint32_t i = 1; i < g_classes.count; ++i) {
-      SizeClass const& c = g_classes.classes[i];
-      // A class serves from above the next smaller ladder step up to its own size.
-      if (c.block < size || ladder_step_below(c.block) >= size) continue;
-      if (best == 0 || c.block < g_classes.classes[best].block) best = i;
+  for (std::uint32_t i = 1; i < g_classes.count; ++i) {
+    // A class serves from above the next smaller ladder step up to its own size; of two that would, the smaller one does.
+    std::size_t const block = g_classes.classes[i].block;
+    for (std::size_t granule = ladder_step_below(block) / kGranule + 1; granule <= block / kGranule; ++granule) {
+      std::uint8_t& entry = g_class_of[granule];
+      if (entry == 0 || block < g_classes.classes[entry].block) entry = static_cast<std::uint8_t>(i);
     }
-    g_class_of[granule] = static_cast<std::uint8_t>(best);
   }
+  g_class_of[0] = g_class_of[1];  // a request for nothing gets the smallest block
 }
 
 }  // namespace stealth

@@ -6,16 +6,17 @@ namespace stealth {
 
 void report_bad_free(void* p) noexcept {
   std::size_t const offset = g_arena.offset_of(p);
-  if (!g_arena.contains(offset)) die("invalid free: ", hex(p), " was never allocated");
+  if (!g_arena.contains(offset)) die("invalid free: ", hex(p), " was never handed out");
   std::size_t const slot = offset >> kSlotShift;
   std::uint32_t const word = g_arena.owner_word(slot);
-  if (word == kSpanWord) {
-    die("invalid free: ", hex(p), " is ", std::uint64_t{offset % kSlot}, " bytes inside the large allocation at ",
-        hex(g_arena.memory_of(g_arena.run_at(slot))));
-  }
-  if (word == 0) {
-    die("double free: ", hex(p), " is not allocated: a large allocation freed before, or a pointer inside one, or a block of a "
-        "slab that was given back");
+  if (word == kSpanWord || word == 0) {
+    Run const* const run = g_arena.run_holding(slot);
+    std::size_t const first = g_arena.slot_of(run);
+    if (run->state == RunState::used && g_arena.owner_word(first) == kSpanWord) {
+      die("invalid free: ", hex(p), " is ", std::uint64_t{offset - (first << kSlotShift)},
+          " bytes inside the large allocation at ", hex(g_arena.memory_of(run)));
+    }
+    die("double free: ", hex(p), " is not allocated: a large allocation freed before, or a block of a slab that was given back");
   }
   SizeClass const& c = g_classes.classes[class_in(word)];
   Slab const* const slab = slab_at(slot, c);

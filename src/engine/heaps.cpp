@@ -113,7 +113,7 @@ Heap* own_heap() noexcept {
 
 void collect_idle() noexcept {
   collect();
-  g_arena.purge_down_to(g_budget.held() / 8);
+  g_arena.purge_down_to(max(g_budget.held() / 4, std::uint64_t{2 * kMiB}));
   g_budget.raise_calm_limit();
 }
 

@@ -174,7 +174,7 @@ Span* move_to_longer(Heap& heap, Span* span, std::uint32_t slots, std::uint32_t 
   if (target == nullptr) target = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, 1));
   if (target == nullptr) return nullptr;
   auto const used = static_cast<std::uint32_t>(divide_up(span->pages, kPagesPerSlot));
-  g_arena.purge_from(target, 0);
+  if (target->slots > slots) g_arena.purge_from(target, slots);
   if (!admit(heap, target, used * kPagesPerSlot, pages) || !g_arena.move(span, target, used)) {
     g_arena.free(target);
     return nullptr;

@@ -70,8 +70,9 @@ void* allocate_shared(std::uint32_t c, bool& go_on) {
   }
 }
 
-void free_shared(Slab* slab, FreeBlock* block) {
+void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
   Hold hold(g_shared_heap.lock);
+  if (slab->free == block) report_double_free(block, c.block);
   --g_shared_heap.bins[slab->size_class].room;
   g_shared_heap.push(slab, block);
   g_budget.announce_free();
@@ -134,7 +135,10 @@ void* slow_allocate(std::size_t size) noexcept {
 
 void slow_deallocate(void* p) noexcept {
   std::size_t const offset = g_arena.offset_of(p);
-  if (!g_arena.contains(offset)) return g_outside.deallocate(p);
+  if (!g_arena.contains(offset)) {
+    if (g_arena.reserves(offset)) report_bad_free(p);
+    return g_outside.deallocate(p);
+  }
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
   std::uint32_t const c = class_in(word);
@@ -150,7 +154,7 @@ void slow_deallocate(void* p) noexcept {
   auto const within = static_cast<std::size_t>(static_cast<char*>(p) - g_arena.memory_of(slab));
   std::uint32_t const index = size_class.index_of(within);
   if (index * std::size_t{size_class.block} != within || index >= slab->carved) report_bad_free(p);
-  if (slab->heap == &g_shared_heap) return free_shared(slab, block);
+  if (slab->heap == &g_shared_heap) return free_shared(slab, block, size_class);
   Heap* const heap = own_heap();
   if (heap == nullptr) return defer_free(p);
   Hold hold(heap->lock);

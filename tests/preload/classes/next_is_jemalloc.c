@@ -46,5 +46,14 @@ int main(void) {
     CHECK(block != NULL && malloc_usable_size(block) >= size);
     free(block);
   }
+  for (size_t alignment = 16; alignment <= 4096; alignment *= 2) { /* of nothing, and aligned all the same */
+    void* blocks[8];
+    for (int i = 0; i < 8; ++i) {
+      CHECK(posix_memalign(&blocks[i], alignment, 0) == 0 && aligned_to(blocks[i], alignment));
+    }
+    for (int i = 0; i < 8; ++i) {
+      free(blocks[i]);
+    }
+  }
   return 0;
 }

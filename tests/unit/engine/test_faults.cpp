@@ -1,0 +1,116 @@
+// What the slow path can see of a broken program: one line that names the pointer and what it was, then the end.
+#include <csignal>
+
+#include "engine.hpp"
+
+namespace {
+
+using namespace stealth;
+
+std::string text_of(void const* p) {
+  char text[32];
+  std::snprintf(text, sizeof text, "0x%lx", reinterpret_cast<unsigned long>(p));
+  return text;
+}
+
+// The exact line, and nothing else.
+#define EXPECT_FAULT(statement, line) \
+  EXPECT_EXIT(static_cast<void>(statement), testing::KilledBySignal(SIGABRT), \
+              testing::Matcher<std::string const&>("stealth: " + std::string(line) + "\n"))
+
+class FaultsDeathTest : public testing::Test {
+ protected:
+  // Fills the thread's list of the class, so that the next free takes the slow path.
+  static std::vector<void*> with_full_list(std::size_t size) {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 5000; ++i) blocks.push_back(allocate(size));
+    Bin const& bin = t_thread.heap->bins[class_of(size)];
+    while (bin.room > 0) {
+      deallocate(blocks.back());
+      blocks.pop_back();
+    }
+    return blocks;
+  }
+  // A block of another thread's heap.
+  static char* foreign(std::size_t size) {
+    void* p = nullptr;
+    std::thread([&] { p = allocate(size); }).join();
+    return static_cast<char*>(p);
+  }
+};
+
+TEST_F(FaultsDeathTest, DoubleFreeOfASmallBlock) {
+  std::vector<void*> const blocks = with_full_list(64);
+  void* const p = blocks[0];
+  EXPECT_FAULT((deallocate(p), deallocate(p)), "double free: " + text_of(p) + " is free already (size class 64)");
+}
+
+TEST_F(FaultsDeathTest, DoubleFreeOfASpan) {
+  void* const p = allocate(100'000);
+  EXPECT_FAULT((deallocate(p), deallocate(p)),
+               "double free: " + text_of(p) +
+                   " is not allocated: a large allocation freed before, or a pointer inside one, or a block of a slab that was "
+                   "given back");
+  deallocate(p);
+}
+
+TEST_F(FaultsDeathTest, DoubleFreeAfterTheSlabIsGone) {
+  EXPECT_EXIT(
+      {
+        trim();
+        void* const p = allocate(20'000);
+        deallocate(p);
+        trim();
+        deallocate(p);
+      },
+      testing::KilledBySignal(SIGABRT), "^stealth: double free: 0x[0-9a-f]+ is not allocated: .*given back\n$");
+}
+
+TEST_F(FaultsDeathTest, InsideASpan) {
+  auto* const p = static_cast<char*>(allocate(100'000));
+  EXPECT_FAULT(deallocate(p + 100),
+               "invalid free: " + text_of(p + 100) + " is 100 bytes inside the large allocation at " + text_of(p));
+  EXPECT_FAULT(usable_size(p + 16),
+               "invalid free: " + text_of(p + 16) + " is 16 bytes inside the large allocation at " + text_of(p));
+  EXPECT_FAULT(reallocate(p + 16, 10),
+               "invalid free: " + text_of(p + 16) + " is 16 bytes inside the large allocation at " + text_of(p));
+  EXPECT_EXIT(deallocate(p + 5 * kSlot), testing::KilledBySignal(SIGABRT), "^stealth: double free: .* or a pointer inside one");
+  deallocate(p);
+}
+
+TEST_F(FaultsDeathTest, InsideABlock) {
+  char* const p = foreign(160);
+  EXPECT_FAULT(deallocate(p + 8),
+               "invalid free: " + text_of(p + 8) + " is 8 bytes inside the block at " + text_of(p) + " (size class 160)");
+  deallocate(p);
+}
+
+TEST_F(FaultsDeathTest, NeverHandedOut) {
+  char* const p = foreign(640);
+  std::size_t const slot = g_arena.offset_of(p) >> kSlotShift;
+  SizeClass const& c = g_classes.classes[class_of(640)];
+  Slab const* const slab = slab_at(slot, c);
+  ASSERT_LT(slab->carved, c.capacity);
+  char* const beyond = g_arena.memory_of(slab) + std::size_t{slab->carved} * c.block;
+  EXPECT_FAULT(deallocate(beyond), "invalid free: " + text_of(beyond) + " was never handed out (size class 640)");
+  deallocate(p);
+}
+
+TEST_F(FaultsDeathTest, Foreign) {
+  int local = 0;
+  EXPECT_FAULT(deallocate(&local), "invalid free: " + text_of(&local) + " was never allocated");
+  EXPECT_FAULT(reallocate(&local, 10), "invalid free: " + text_of(&local) + " was never allocated");
+  deallocate(nullptr);
+  EXPECT_EQ(usable_size(&local), 0u) << "a foreign pointer's size is the next allocator's business";
+  EXPECT_EQ(usable_size(nullptr), 0u);
+}
+
+TEST_F(FaultsDeathTest, FreedSpansHaveNoSizeAndCannotGrow) {
+  void* const p = allocate(100'000);
+  EXPECT_EXIT((deallocate(p), static_cast<void>(usable_size(p))), testing::KilledBySignal(SIGABRT), "^stealth: double free: ");
+  EXPECT_EXIT((deallocate(p), static_cast<void>(reallocate(p, 10))), testing::KilledBySignal(SIGABRT),
+              "^stealth: double free: ");
+  deallocate(p);
+}
+
+}  // namespace

@@ -1,0 +1,213 @@
+// Large allocations: kept, grown in place, moved, cut; zeroed; counted.
+#include "engine.hpp"
+
+namespace {
+
+using namespace stealth;
+using test::Block;
+using test::census;
+using test::expect_consistent;
+
+class Spans : public testing::Test {
+ protected:
+  void SetUp() override {
+    trim();
+    before_ = census().all.large_bytes;
+    held_ = g_budget.held();
+  }
+  void TearDown() override {
+    EXPECT_EQ(census().all.large_bytes, before_);
+    trim();
+    EXPECT_LE(g_budget.held(), held_);
+    expect_consistent();
+  }
+  [[nodiscard]] std::uint64_t large() const { return census().all.large_bytes - before_; }
+
+  std::uint64_t before_ = 0, held_ = 0;
+};
+
+TEST_F(Spans, PagesAreWhatIsCounted) {
+  std::uint64_t const calls = census().all.large_calls;
+  std::uint64_t bytes = 0;
+  std::vector<Block> blocks;
+  for (std::size_t size = kMaxSmall + 1; size < 20 * kMiB; size += size / 3 + 17) {
+    blocks.push_back(test::make_blocks(1, size, size)[0]);
+    EXPECT_EQ(usable_size(blocks.back().at), align_up(size, kPage));
+    bytes += align_up(size, kPage);
+    EXPECT_EQ(large(), bytes);
+    EXPECT_GE(g_budget.held(), bytes);
+    EXPECT_LE(g_budget.held(), held_ + bytes + kMiB);
+  }
+  EXPECT_EQ(census().all.large_calls, calls + blocks.size());
+  expect_consistent();
+  test::free_blocks(blocks);
+  EXPECT_EQ(large(), 0u);
+}
+
+TEST_F(Spans, RecentOnesAreKept) {
+  void* const first = allocate(50'000);
+  deallocate(first);
+  std::uint64_t const held = g_budget.held();
+  for (int i = 0; i < 100; ++i) {
+    void* const p = allocate(50'000);
+    EXPECT_EQ(p, first);
+    deallocate(p);
+  }
+  EXPECT_EQ(g_budget.held(), held);
+  expect_consistent();
+  trim();
+  EXPECT_LE(g_budget.held(), held_);
+}
+
+// The cache is bounded, and does not keep a span for a request of another length.
+TEST_F(Spans, TheCacheIsBounded) {
+  std::vector<Block> blocks;
+  for (std::size_t size = 40'000; size < 500'000; size += 7000) blocks.push_back(test::make_blocks(1, size, size)[0]);
+  test::free_blocks(blocks);
+  SpanCache const& cache = t_thread.heap->span_cache;
+  EXPECT_LE(cache.count, SpanCache::kEntries);
+  EXPECT_LE(cache.slots, SpanCache::kMostSlots);
+  std::uint32_t slots = 0;
+  for (std::uint32_t i = 0; i < cache.count; ++i) slots += cache.spans[i]->slots;
+  EXPECT_EQ(cache.slots, slots);
+}
+
+TEST_F(Spans, GrowStepByStep) {
+  for (std::size_t const first : {std::size_t{40'000}, std::size_t{300'000}}) {
+    Block block = test::make_blocks(1, first, first)[0];
+    for (std::size_t size = first; size < 64 * kMiB; size += size / 2 + 4001) {
+      auto* const at = static_cast<char*>(reallocate(block.at, size));
+      ASSERT_NE(at, nullptr);
+      block.at = at;
+      ASSERT_TRUE(test::intact(block, block.size)) << block.size << " -> " << size;
+      block.size = size;
+      test::write(block);
+      ASSERT_EQ(usable_size(at), align_up(size, kPage));
+      ASSERT_EQ(large(), align_up(size, kPage));
+      ASSERT_TRUE(engine_is_valid());
+    }
+    deallocate(block.at);
+  }
+}
+
+// Between walls, so that nothing can grow in place: pages move, and old and new are never charged both.
+TEST_F(Spans, MovedNotCopied) {
+  Block block = test::make_blocks(1, kMiB, 11)[0];
+  std::vector<void*> walls;
+  for (int i = 0; i < 5; ++i) {
+    walls.push_back(allocate(40'000));
+    std::size_t const size = block.size * 2;
+    std::uint64_t const peak = g_budget.facts().peak_held;
+    std::uint64_t const held = g_budget.held();
+    auto* const at = static_cast<char*>(reallocate(block.at, size));
+    ASSERT_NE(at, nullptr);
+    EXPECT_LE(g_budget.facts().peak_held, std::max(peak, held + (size - block.size) + kMiB));
+    block.at = at;
+    ASSERT_TRUE(test::intact(block, block.size));
+    block.size = size;
+    test::write(block);
+    ASSERT_TRUE(engine_is_valid());
+  }
+  for (void* const wall : walls) deallocate(wall);
+  deallocate(block.at);
+}
+
+TEST_F(Spans, ShrinkGivesPagesBack) {
+  Block block = test::make_blocks(1, 8 * kMiB, 12)[0];
+  for (std::size_t size = 6 * kMiB; size > kMaxSmall; size = size * 2 / 3) {
+    auto* const at = static_cast<char*>(reallocate(block.at, size));
+    ASSERT_NE(at, nullptr);
+    block.at = at;
+    ASSERT_TRUE(test::intact(block, size));
+    ASSERT_EQ(usable_size(at), align_up(size, kPage));
+    EXPECT_EQ(large(), align_up(size, kPage));
+    block.size = size;
+    test::write(block);
+    ASSERT_TRUE(engine_is_valid());
+  }
+  // Down into a slab.
+  auto* const small = static_cast<char*>(reallocate(block.at, 1000));
+  block.at = small;
+  EXPECT_TRUE(test::intact(block, 1000));
+  EXPECT_EQ(usable_size(small), ladder_step(1000));
+  EXPECT_EQ(large(), 0u);
+  deallocate(small);
+}
+
+TEST_F(Spans, ShrinkAfterAMove) {
+  Block block = test::make_blocks(1, kMiB, 13)[0];
+  for (int i = 0; i < 3; ++i) {
+    void* const wall = allocate(40'000);
+    block.at = static_cast<char*>(reallocate(block.at, 4 * kMiB));
+    ASSERT_TRUE(test::intact(block, block.size));
+    block.size = 4 * kMiB;
+    test::write(block);
+    for (std::size_t const size : {3 * kMiB, kMiB, 700 * kKiB}) {
+      block.at = static_cast<char*>(reallocate(block.at, size));
+      ASSERT_TRUE(test::intact(block, size));
+      block.size = size;
+      test::write(block);
+      ASSERT_TRUE(engine_is_valid());
+      EXPECT_EQ(large() - align_up(40'000, kPage), size);
+    }
+    deallocate(wall);
+  }
+  deallocate(block.at);
+}
+
+TEST_F(Spans, SmallBlocksGrowIntoSpansAndBack) {
+  test::Random random(14);
+  Block block{static_cast<char*>(reallocate(nullptr, 1)), 1, 77};
+  test::write(block);
+  for (int i = 0; i < test::rounds(3000); ++i) {
+    std::size_t const size = random.skewed(random.one_in(10) ? 6 * kMiB : 100'000);
+    auto* const at = static_cast<char*>(reallocate(block.at, size));
+    ASSERT_NE(at, nullptr);
+    block.at = at;
+    ASSERT_TRUE(test::intact(block, std::min(size, block.size)));
+    ASSERT_GE(usable_size(at), size);
+    block.size = size;
+    test::write(block);
+  }
+  EXPECT_EQ(reallocate(block.at, 0), nullptr);
+}
+
+TEST_F(Spans, ZeroedAfterUse) {
+  test::Random random(15);
+  for (int i = 0; i < test::rounds(3000); ++i) {
+    std::size_t const size = random.skewed(random.one_in(20) ? 4 * kMiB : 200'000);
+    void* const dirty = allocate(size);
+    std::memset(dirty, 0xFF, usable_size(dirty));
+    if (random.one_in(2)) {
+      dirty == nullptr ? void() : deallocate(dirty);
+    } else {
+      deallocate(reallocate(dirty, size + random.below(size)));
+    }
+    if (random.one_in(50)) trim();
+    void* const p = allocate_zeroed(size);
+    ASSERT_TRUE(test::all_zero(p, size)) << size;
+    std::memset(p, 0xFF, usable_size(p));
+    deallocate(p);
+  }
+}
+
+TEST_F(Spans, FreedByOthers) {
+  std::vector<Block> blocks;
+  for (std::size_t i = 0; i < 60; ++i) {
+    for (Block const& block : test::make_blocks(1, 40'000 + i * 9000, i)) blocks.push_back(block);
+  }
+  test::in_threads(4, [&](int index) {
+    for (std::size_t i = static_cast<std::size_t>(index); i < blocks.size(); i += 4) {
+      ASSERT_TRUE(test::intact(blocks[i]));
+      if (i % 3 == 0) {
+        auto* const at = static_cast<char*>(reallocate(blocks[i].at, blocks[i].size * 2));
+        ASSERT_NE(at, nullptr);
+        blocks[i].at = at;
+        ASSERT_TRUE(test::intact(blocks[i]));
+      }
+      deallocate(blocks[i].at);
+    }
+  });
+}
+
+}  // namespace
