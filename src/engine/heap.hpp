@@ -32,7 +32,7 @@ struct HeapClass {
   Slab* carving;          // the slab that fresh blocks are cut from, or null
   List<Slab> partial;     // slabs with free blocks
   std::uint32_t slabs;
-  bool overflowed;        // a block found its list full since the last refill: the limit is too small
+  bool overflowed;        // the list was full since the last refill: the limit is too small
   std::uint64_t carved;   // blocks, ever
 };
 
@@ -71,6 +71,8 @@ struct Heap {
   [[nodiscard]] Refill take_one(std::uint32_t c, Charge how, void*& block) noexcept;
   void push(Slab* slab, FreeBlock* block) noexcept { push_chain(slab, block, block, 1); }
   void push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept;
+  // The list was full: makes room in it.
+  void overflow(std::uint32_t c) noexcept;
   void flush_bin(std::uint32_t c) noexcept;
 
   // --- remote frees (remote.cpp); the caller holds the lock ---

@@ -160,8 +160,8 @@ void slow_deallocate(void* p) noexcept {
   Hold hold(heap->lock);
   if (slab->heap == heap) {
     if (slab->free == block) report_double_free(p, size_class.block);
-    heap->classes[c].overflowed = true;
     heap->push(slab, block);
+    heap->overflow(c);
   } else {
     heap->free_remote(slab, block, size_class);
   }
