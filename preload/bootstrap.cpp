@@ -44,7 +44,9 @@ Chunk* chunk_of(void const* p) {
   return nullptr;
 }
 
-Header* header_of(void const* p) { return reinterpret_cast<Header*>(const_cast<char*>(static_cast<char const*>(p))) - 1; }
+Header* header_of(void const* p) {
+  return reinterpret_cast<Header*>(const_cast<char*>(static_cast<char const*>(p))) - 1;
+}
 
 void* take(Chunk& chunk, std::size_t size, std::size_t alignment) {
   std::uint64_t seen = chunk.state.load(std::memory_order_relaxed);

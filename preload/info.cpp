@@ -38,8 +38,8 @@ STEALTH_EXPORT struct mallinfo2 mallinfo2() noexcept { return gather(); }
 
 STEALTH_EXPORT struct mallinfo mallinfo() noexcept {
   struct mallinfo2 const info = gather();
-  return {cut(info.arena),    cut(info.ordblks),  cut(info.smblks),   cut(info.hblks),    cut(info.hblkhd),
-          cut(info.usmblks),  cut(info.fsmblks),  cut(info.uordblks), cut(info.fordblks), cut(info.keepcost)};
+  return {cut(info.arena),   cut(info.ordblks), cut(info.smblks),   cut(info.hblks),    cut(info.hblkhd),
+          cut(info.usmblks), cut(info.fsmblks), cut(info.uordblks), cut(info.fordblks), cut(info.keepcost)};
 }
 
 // There is nothing here that glibc's parameters could tune; programs that set them are told that they did.

@@ -1,5 +1,5 @@
-// A program that lowers its own address-space limit must not be choked by what we have reserved and not used: the unused tail of the
-// reservation goes back first.
+// A program that lowers its own address-space limit must not be choked by what we have reserved and not used: the
+// unused tail of the reservation goes back first.
 #undef _FILE_OFFSET_BITS  // else the headers rename setrlimit to setrlimit64, and we define both
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -43,9 +43,11 @@ STEALTH_EXPORT int setrlimit(__rlimit_resource_t resource, struct rlimit const* 
 STEALTH_EXPORT int setrlimit64(__rlimit_resource_t resource, struct rlimit64 const* limit) noexcept {
   return change(0, static_cast<int>(resource), limit, nullptr);
 }
-STEALTH_EXPORT int prlimit(pid_t process, __rlimit_resource resource, struct rlimit const* limit, struct rlimit* old) noexcept {
+STEALTH_EXPORT int prlimit(pid_t process, __rlimit_resource resource, struct rlimit const* limit,
+                           struct rlimit* old) noexcept {
   return change(process, static_cast<int>(resource), limit, old);
 }
-STEALTH_EXPORT int prlimit64(pid_t process, __rlimit_resource resource, struct rlimit64 const* limit, struct rlimit64* old) noexcept {
+STEALTH_EXPORT int prlimit64(pid_t process, __rlimit_resource resource, struct rlimit64 const* limit,
+                             struct rlimit64* old) noexcept {
   return change(process, static_cast<int>(resource), limit, old);
 }

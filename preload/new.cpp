@@ -1,5 +1,6 @@
-// All operators new and delete. A failure goes on to the C++ runtime's own operator, which finds no memory either, asks the
-// new-handler until that gives up, and throws: so libstealth needs no C++ runtime, and programs without one load none.
+// All operators new and delete. A failure goes on to the C++ runtime's own operator, which finds no memory either, asks
+// the new-handler until that gives up, and throws: so libstealth needs no C++ runtime, and programs without one load
+// none.
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -16,7 +17,8 @@ namespace {
 template <class... Arguments>
 [[gnu::cold, gnu::noinline]] void* ask_runtime(char const* name, std::size_t size, Arguments... arguments) {
   void* const found = stealth::next::find(name);
-  if (found == nullptr) stealth::die("operator new: out of memory, and the program has no C++ runtime that could say so");
+  if (found == nullptr)
+    stealth::die("operator new: out of memory, and the program has no C++ runtime that could say so");
   void* (*function)(std::size_t, Arguments...) = nullptr;
   static_assert(sizeof function == sizeof found);
   std::memcpy(&function, &found, sizeof found);
@@ -30,9 +32,10 @@ void* aligned(std::size_t size, std::align_val_t alignment) noexcept {
 
 }  // namespace
 
-#define STEALTH_OR(p, ...)                               \
-  void* const block = p;                                 \
-  if (block != nullptr) [[likely]] return block;         \
+#define STEALTH_OR(p, ...)         \
+  void* const block = p;           \
+  if (block != nullptr) [[likely]] \
+    return block;                  \
   return ask_runtime(__VA_ARGS__)
 
 STEALTH_EXPORT void* operator new(std::size_t n) { STEALTH_OR(stealth::allocate(n), "_Znwm", n); }
@@ -43,8 +46,12 @@ STEALTH_EXPORT void* operator new(std::size_t n, std::nothrow_t const& t) noexce
 STEALTH_EXPORT void* operator new[](std::size_t n, std::nothrow_t const& t) noexcept {
   STEALTH_OR(stealth::allocate(n), "_ZnamRKSt9nothrow_t", n, &t);
 }
-STEALTH_EXPORT void* operator new(std::size_t n, std::align_val_t a) { STEALTH_OR(aligned(n, a), "_ZnwmSt11align_val_t", n, a); }
-STEALTH_EXPORT void* operator new[](std::size_t n, std::align_val_t a) { STEALTH_OR(aligned(n, a), "_ZnamSt11align_val_t", n, a); }
+STEALTH_EXPORT void* operator new(std::size_t n, std::align_val_t a) {
+  STEALTH_OR(aligned(n, a), "_ZnwmSt11align_val_t", n, a);
+}
+STEALTH_EXPORT void* operator new[](std::size_t n, std::align_val_t a) {
+  STEALTH_OR(aligned(n, a), "_ZnamSt11align_val_t", n, a);
+}
 STEALTH_EXPORT void* operator new(std::size_t n, std::align_val_t a, std::nothrow_t const& t) noexcept {
   STEALTH_OR(aligned(n, a), "_ZnwmSt11align_val_tRKSt9nothrow_t", n, a, &t);
 }
@@ -62,5 +69,9 @@ STEALTH_EXPORT void operator delete(void* p, std::align_val_t) noexcept { stealt
 STEALTH_EXPORT void operator delete[](void* p, std::align_val_t) noexcept { stealth::deallocate(p); }
 STEALTH_EXPORT void operator delete(void* p, std::size_t, std::align_val_t) noexcept { stealth::deallocate(p); }
 STEALTH_EXPORT void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete(void* p, std::align_val_t, std::nothrow_t const&) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete[](void* p, std::align_val_t, std::nothrow_t const&) noexcept { stealth::deallocate(p); }
+STEALTH_EXPORT void operator delete(void* p, std::align_val_t, std::nothrow_t const&) noexcept {
+  stealth::deallocate(p);
+}
+STEALTH_EXPORT void operator delete[](void* p, std::align_val_t, std::nothrow_t const&) noexcept {
+  stealth::deallocate(p);
+}

@@ -85,8 +85,6 @@ std::size_t usable_size(void* p) noexcept {
   return resolve() && g_next.usable_size != nullptr ? g_next.usable_size(p) : 0;
 }
 
-Facts facts() noexcept {
-  return {g_calls.load(std::memory_order_relaxed), g_bytes.load(std::memory_order_relaxed)};
-}
+Facts facts() noexcept { return {g_calls.load(std::memory_order_relaxed), g_bytes.load(std::memory_order_relaxed)}; }
 
 }  // namespace stealth::next

@@ -1,11 +1,11 @@
-// See start.hpp. Everything here runs within the first malloc, perhaps before any constructor of libc or the program: no allocation,
-// no stdio, no lock that libc holds.
+// See start.hpp. Everything here runs within the first malloc, perhaps before any constructor of libc or the program:
+// no allocation, no stdio, no lock that libc holds.
 #include "start.hpp"
 
-#include <cerrno>
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <unistd.h>
+#include <cerrno>
 
 #include <atomic>
 #include <cstring>
@@ -113,7 +113,8 @@ void start_engine() {
   if (!served) g_settings.stats = {};
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
   configure_budget();
-  g_arena.set_purge_delay(static_cast<std::uint32_t>(min<std::uint64_t>(g_settings.purge_delay / config::millisecond, 1u << 30)));
+  g_arena.set_purge_delay(
+      static_cast<std::uint32_t>(min<std::uint64_t>(g_settings.purge_delay / config::millisecond, 1u << 30)));
   g_arena.set_dumpable(g_settings.dumpable);
   if (!g_arena.reserve(reservation_bytes())) {
     report("no address space can be reserved (RLIMIT_AS?); everything goes to the next allocator");
@@ -122,10 +123,11 @@ void start_engine() {
   configure_classes();
   publish_classes();
   pthread_atfork(fork_prepare, fork_in_parent, fork_in_child);
-  if (!preallocate()) report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
+  if (!preallocate())
+    report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
   remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",
-         Bytes{g_budget.limits().capacity == CapacityLimits::kNoCapacity ? 0 : g_budget.limits().capacity}, "; reserved ",
-         Bytes{g_arena.reserved_bytes()}, "; ", g_classes.count - 1, " size classes");
+         Bytes{g_budget.limits().capacity == CapacityLimits::kNoCapacity ? 0 : g_budget.limits().capacity},
+         "; reserved ", Bytes{g_arena.reserved_bytes()}, "; ", g_classes.count - 1, " size classes");
 }
 
 // Before the program's own constructors, if no allocation has come first.
@@ -140,7 +142,8 @@ bool start() noexcept {
   State state = g_state.load(std::memory_order_acquire);
   if (state == State::started) return true;
   // Without an environment libc has not come to life yet, and settings would be missed.
-  if (state == State::starting || environ == nullptr || !g_state.compare_exchange_strong(state, State::starting)) return false;
+  if (state == State::starting || environ == nullptr || !g_state.compare_exchange_strong(state, State::starting))
+    return false;
   int const saved = errno;
   start_engine();
   errno = saved;
@@ -153,7 +156,7 @@ config::Config const& settings() noexcept { return g_settings; }
 
 char const* program_name() noexcept { return g_program_name; }
 
-constinit Outside const g_outside = {start, next::allocate, outside_deallocate, outside_reallocate, outside_usable_size,
-                                     bootstrap::allocate};
+constinit Outside const g_outside = {
+    start, next::allocate, outside_deallocate, outside_reallocate, outside_usable_size, bootstrap::allocate};
 
 }  // namespace stealth

@@ -30,7 +30,8 @@ void quote(Text& out, char const* s) {
     if (c == '"' || c == '\\') {
       out << '\\' << *s;
     } else if (c < 0x20 || c >= 0x7F) {  // bytes that may not be UTF-8 are taken for Latin-1
-      out << "\\u00" << "0123456789abcdef"[c / 16] << "0123456789abcdef"[c % 16];
+      out << "\\u00"
+          << "0123456789abcdef"[c / 16] << "0123456789abcdef"[c % 16];
     } else {
       out << *s;
     }
@@ -47,19 +48,20 @@ void json_class(void* context, ClassFacts const& c) {
   auto& rows = *static_cast<Rows*>(context);
   if (!rows.first) rows.out << ',';
   rows.first = false;
-  rows.out << "\n  {\"size\":" << c.size << ",\"slabs\":" << c.slabs << ",\"blocks\":" << c.blocks << ",\"in_use\":" << c.in_use
-           << ",\"in_lists\":" << c.in_lists << ",\"in_slabs\":" << c.in_slabs << ",\"max\":" << c.max << '}';
+  rows.out << "\n  {\"size\":" << c.size << ",\"slabs\":" << c.slabs << ",\"blocks\":" << c.blocks
+           << ",\"in_use\":" << c.in_use << ",\"in_lists\":" << c.in_lists << ",\"in_slabs\":" << c.in_slabs
+           << ",\"max\":" << c.max << '}';
 }
 
 void text_class(void* context, ClassFacts const& c) {
-  static_cast<Rows*>(context)->out << "stealth:   " << c.size << " B: " << c.in_use << " blocks in use, "
-                                   << c.in_lists << " in threads' lists, " << c.in_slabs << " free, in " << c.slabs
-                                   << " slabs; " << c.blocks << " cut so far\n";
+  static_cast<Rows*>(context)->out << "stealth:   " << c.size << " B: " << c.in_use << " blocks in use, " << c.in_lists
+                                   << " in threads' lists, " << c.in_slabs << " free, in " << c.slabs << " slabs; "
+                                   << c.blocks << " cut so far\n";
 }
 
 void xml_class(void* context, ClassFacts const& c) {
-  static_cast<Rows*>(context)->out << "<size from=\"" << c.size << "\" to=\"" << c.size << "\" total=\"" << c.in_use * c.size
-                                   << "\" count=\"" << c.in_use << "\"/>\n";
+  static_cast<Rows*>(context)->out << "<size from=\"" << c.size << "\" to=\"" << c.size << "\" total=\""
+                                   << c.in_use * c.size << "\" count=\"" << c.in_use << "\"/>\n";
 }
 
 // STEALTH_STATS' file name with %p replaced by the process's id. False: too long.
@@ -89,7 +91,8 @@ __attribute__((destructor(101))) void write_exit_statistics() {
   }
   FixedText<1100> path;
   int file = 2;
-  if (!wanted.path.empty()) file = expand(wanted.path.view(), path) ? os::create_file(path.view().data()) : -ENAMETOOLONG;
+  if (!wanted.path.empty())
+    file = expand(wanted.path.view(), path) ? os::create_file(path.view().data()) : -ENAMETOOLONG;
   bool const written = file >= 0 && os::write_all(file, text.view().data(), text.view().size());
   if (file > 2) os::close_file(file);
   release_statistics_buffer();
@@ -123,11 +126,12 @@ void write_json(Text& out) noexcept {
   Statistics const s = gather_statistics(json_class, &rows);
   StallFacts const& w = s.stalls;
   out << "],\n\"capacity\":" << shown_capacity() << ",\"held\":" << w.held << ",\"peak_held\":" << w.peak_held
-      << ",\"live\":" << s.engine.live << ",\"heaps\":" << s.engine.heaps << ",\n\"passed_on\":{\"calls\":" << s.passed_on.calls
-      << ",\"bytes\":" << s.passed_on.bytes << "},\n\"large\":{\"calls\":" << s.engine.large_calls
-      << ",\"live_bytes\":" << s.engine.large_bytes << "},\n\"waits\":{\"count\":" << w.waits
-      << ",\"total_us\":" << w.waited_ns / 1000 << ",\"longest_us\":" << w.longest_ns / 1000 << ",\"grants\":" << w.grants
-      << ",\"refused\":" << w.refusals << "}}\n";
+      << ",\"live\":" << s.engine.live << ",\"heaps\":" << s.engine.heaps
+      << ",\n\"passed_on\":{\"calls\":" << s.passed_on.calls << ",\"bytes\":" << s.passed_on.bytes
+      << "},\n\"large\":{\"calls\":" << s.engine.large_calls << ",\"live_bytes\":" << s.engine.large_bytes
+      << "},\n\"waits\":{\"count\":" << w.waits << ",\"total_us\":" << w.waited_ns / 1000
+      << ",\"longest_us\":" << w.longest_ns / 1000 << ",\"grants\":" << w.grants << ",\"refused\":" << w.refusals
+      << "}}\n";
 }
 
 void write_text(Text& out) noexcept {
@@ -135,25 +139,26 @@ void write_text(Text& out) noexcept {
   out << "stealth: statistics of " << program_name() << ", process " << os::process_id() << '\n';
   Statistics const s = gather_statistics(text_class, &rows);
   StallFacts const& w = s.stalls;
-  out << "stealth: held " << Bytes{w.held} << " (peak " << Bytes{w.peak_held} << "), live " << Bytes{s.engine.live} << ", large "
-      << Bytes{s.engine.large_bytes} << "; passed on " << s.passed_on.calls << " requests, " << Bytes{s.passed_on.bytes} << '\n';
+  out << "stealth: held " << Bytes{w.held} << " (peak " << Bytes{w.peak_held} << "), live " << Bytes{s.engine.live}
+      << ", large " << Bytes{s.engine.large_bytes} << "; passed on " << s.passed_on.calls << " requests, "
+      << Bytes{s.passed_on.bytes} << '\n';
   out << "stealth: capacity ";
   if (shown_capacity() == 0) {
     out << "none";
   } else {
     out << Bytes{shown_capacity()};
   }
-  out << "; " << w.waits << " waits, " << w.waited_ns / 1'000'000 << " ms in all, longest " << w.longest_ns / 1'000'000 << " ms; "
-      << w.grants << " times over, " << w.refusals << " refused\n";
+  out << "; " << w.waits << " waits, " << w.waited_ns / 1'000'000 << " ms in all, longest " << w.longest_ns / 1'000'000
+      << " ms; " << w.grants << " times over, " << w.refusals << " refused\n";
 }
 
 void write_xml(Text& out) noexcept {
   Rows rows{out};
   out << "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n";
   Statistics const s = gather_statistics(xml_class, &rows);
-  out << "</sizes>\n</heap>\n<total type=\"mmap\" count=\"" << s.engine.large_calls << "\" size=\"" << s.engine.large_bytes
-      << "\"/>\n<system type=\"current\" size=\"" << s.stalls.held << "\"/>\n<system type=\"max\" size=\"" << s.stalls.peak_held
-      << "\"/>\n</malloc>\n";
+  out << "</sizes>\n</heap>\n<total type=\"mmap\" count=\"" << s.engine.large_calls << "\" size=\""
+      << s.engine.large_bytes << "\"/>\n<system type=\"current\" size=\"" << s.stalls.held
+      << "\"/>\n<system type=\"max\" size=\"" << s.stalls.peak_held << "\"/>\n</malloc>\n";
 }
 
 }  // namespace stealth

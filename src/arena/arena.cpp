@@ -201,7 +201,8 @@ bool Arena::commit(std::uint32_t slots) noexcept {
   return true;
 }
 
-// Extends the zone at the frontier so that a run of `slots` fits. Smaller steps are tried when the kernel refuses large ones.
+// Extends the zone at the frontier so that a run of `slots` fits. Smaller steps are tried when the kernel refuses large
+// ones.
 bool Arena::grow(Zone zone, std::uint32_t slots) noexcept {
   std::uint32_t const first = frontier();
   std::uint32_t needed = slots;

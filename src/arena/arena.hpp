@@ -1,10 +1,11 @@
-// The reserved address range: cut into slots of 64 KiB, handed out as runs of slots, and the map that says whose a slot is.
+// The reserved address range: cut into slots of 16 KiB, handed out as runs of slots, and the map that says whose a slot
+// is.
 //
-// One PROT_NONE reservation holds three tables and the slots themselves; all four become usable from their front on, in steps, so
-// that "address - base < committed" is the test of ownership. Each step belongs to a zone: slabs of small blocks and large spans
-// are kept apart, because they age differently. Free runs are best fit with boundary tags, stay dirty for a while, and are purged
-// by age. Every page that was touched is charged to the budget until it is purged; within a slot the charged pages are always a
-// prefix, so that one byte a slot tells them.
+// One PROT_NONE reservation holds three tables and the slots themselves; all four become usable from their front on, in
+// steps, so that "address - base < committed" is the test of ownership. Each step belongs to a zone: slabs of small
+// blocks and large spans are kept apart, because they age differently. Free runs are best fit with boundary tags, stay
+// dirty for a while, and are purged by age. Every page that was touched is charged to the budget until it is purged;
+// within a slot the charged pages are always a prefix, so that one byte a slot tells them.
 #pragma once
 
 #include <atomic>
@@ -24,8 +25,9 @@ inline constexpr std::uint32_t kPagesPerSlot = kSlot / kPage;
 enum class Zone : std::uint8_t { slabs, spans };
 enum class RunState : std::uint8_t { none, free, used };
 
-// What the arena knows of a run. It stands at the run's first slot; `slots`, `state` and `zone` also at its last one (the boundary
-// tags). Whoever holds a used run may use the link, and derive from Run to keep more (kRunStride bytes in all).
+// What the arena knows of a run. It stands at the run's first slot; `slots`, `state` and `zone` also at its last one
+// (the boundary tags). Whoever holds a used run may use the link, and derive from Run to keep more (kRunStride bytes in
+// all).
 struct Run : ListNode {
   std::uint32_t slots;
   std::uint32_t freed_ms;     // os::coarse_ms() when it became free
@@ -47,14 +49,16 @@ class Arena {
   // Gives back what is reserved beyond `most` bytes and not yet committed.
   void limit_reservation(std::size_t most) noexcept;
 
-  // --- the hot path's view: which slot, whose ------------------------------------------------------------------------------
+  // --- the hot path's view: which slot, whose
+  // ------------------------------------------------------------------------------
   [[nodiscard]] std::size_t offset_of(void const* p) const { return reinterpret_cast<std::uintptr_t>(p) - base_; }
   [[nodiscard]] bool contains(std::size_t offset) const { return offset < committed_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool reserves(std::size_t offset) const { return offset < reserved_; }
   [[nodiscard]] std::uint32_t owner_word(std::size_t slot) const { return map_[slot].load(std::memory_order_relaxed); }
 
-  // --- runs --------------------------------------------------------------------------------------------------------------
-  // Null when the range is used up or the kernel refuses. `align` (in slots) is a power of two.
+  // --- runs
+  // -------------------------------------------------------------------------------------------------------------- Null
+  // when the range is used up or the kernel refuses. `align` (in slots) is a power of two.
   [[nodiscard]] Run* allocate(Zone zone, std::uint32_t slots, std::uint32_t align) noexcept;
   void free(Run* run) noexcept;
   [[nodiscard]] bool extend(Run* run, std::uint32_t slots) noexcept;  // in place
@@ -67,8 +71,8 @@ class Arena {
   // Gives the pages from the run's slot `slot` on back: a run may be longer than what is used of it, to grow into.
   void purge_from(Run const* run, std::uint32_t slot) noexcept;
 
-  // Charges the pages up to `to`, given that those before `from` are charged. Called by the run's holder. False: beyond what
-  // `how` allows, and nothing has changed.
+  // Charges the pages up to `to`, given that those before `from` are charged. Called by the run's holder. False: beyond
+  // what `how` allows, and nothing has changed.
   [[nodiscard]] bool touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge how) noexcept;
   // Zeroes what may be dirty in the first `pages` pages (before touch).
   void zero_dirty(Run const* run, std::uint32_t pages) noexcept;
@@ -79,13 +83,16 @@ class Arena {
   std::size_t purge(std::uint32_t age_ms) noexcept;
 
   [[nodiscard]] std::uint32_t slot_of(Run const* run) const {
-    return static_cast<std::uint32_t>((reinterpret_cast<char const*>(run) - runs_) / static_cast<std::ptrdiff_t>(kRunStride));
+    return static_cast<std::uint32_t>((reinterpret_cast<char const*>(run) - runs_) /
+                                      static_cast<std::ptrdiff_t>(kRunStride));
   }
   [[nodiscard]] Run* run_at(std::size_t slot) const { return reinterpret_cast<Run*>(runs_ + slot * kRunStride); }
   [[nodiscard]] char* memory_of(Run const* run) const {
     return reinterpret_cast<char*>(base_ + (std::size_t{slot_of(run)} << kSlotShift));
   }
-  [[nodiscard]] std::size_t free_dirty_bytes() const noexcept { return free_dirty_pages_.load(std::memory_order_relaxed) * kPage; }
+  [[nodiscard]] std::size_t free_dirty_bytes() const noexcept {
+    return free_dirty_pages_.load(std::memory_order_relaxed) * kPage;
+  }
   [[nodiscard]] std::size_t reserved_bytes() const noexcept { return reserved_; }
   // The reservation with its tables, as the kernel counts it against RLIMIT_AS.
   [[nodiscard]] std::size_t mapped_bytes() const noexcept;
@@ -117,7 +124,8 @@ class Arena {
   [[nodiscard]] bool grow(Zone zone, std::uint32_t slots) noexcept;
   [[nodiscard]] bool commit(std::uint32_t slots) noexcept;
   void set_tags(std::uint32_t first, std::uint32_t slots, RunState state, Zone zone) noexcept;
-  void insert_free(std::uint32_t first, std::uint32_t slots, std::uint32_t dirty, Zone zone, std::uint32_t now_ms) noexcept;
+  void insert_free(std::uint32_t first, std::uint32_t slots, std::uint32_t dirty, Zone zone,
+                   std::uint32_t now_ms) noexcept;
   void remove_free(Run* run) noexcept;
   [[nodiscard]] Run* take(Run* free_run, std::uint32_t first, std::uint32_t slots) noexcept;
   [[nodiscard]] std::uint32_t dirty_pages(std::uint32_t first, std::uint32_t slots) const noexcept;

@@ -38,6 +38,7 @@ void Arena::free(Run* run) noexcept {
   std::uint32_t const now = os::coarse_ms();
   insert_free(first, slots, dirty_pages(first, slots), run->zone, now);
   purge_when_due(now);
+  budget_.announce_free();
 }
 
 void Arena::purge_when_due(std::uint32_t now_ms) noexcept {
@@ -102,7 +103,8 @@ void Arena::purge_from(Run const* run, std::uint32_t slot) noexcept {
   std::uint32_t const first = slot_of(run) + slot;
   std::uint32_t const count = run->slots - slot;
   std::uint32_t const dirty = dirty_pages(first, count);
-  if (dirty == 0 || !os::purge(memory_of(run) + (std::size_t{slot} << kSlotShift), std::size_t{count} << kSlotShift)) return;
+  if (dirty == 0 || !os::purge(memory_of(run) + (std::size_t{slot} << kSlotShift), std::size_t{count} << kSlotShift))
+    return;
   clear_dirty(first, count);
   budget_.release(dirty * kPage);
 }

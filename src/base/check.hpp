@@ -1,5 +1,5 @@
-// Three tiers of assertion (meson option `checks`): cheap ones cost a few instructions off the hot path; full ones walk whole
-// structures (the is_valid() functions) and are for CI.
+// Three tiers of assertion (meson option `checks`): cheap ones cost a few instructions off the hot path; full ones walk
+// whole structures (the is_valid() functions) and are for CI.
 #pragma once
 
 #include "base/report.hpp"
@@ -8,9 +8,9 @@
 #define STEALTH_LINE_OF(x) STEALTH_TEXT_OF(x)
 
 #if STEALTH_CHECKS >= 1
-#define STEALTH_CHECK(condition)                                                                                      \
-  (__builtin_expect(!!(condition), 1) ? static_cast<void>(0)                                                          \
-                                      : ::stealth::die("internal error: " #condition " at " __FILE__              \
+#define STEALTH_CHECK(condition)                                                                     \
+  (__builtin_expect(!!(condition), 1) ? static_cast<void>(0)                                         \
+                                      : ::stealth::die("internal error: " #condition " at " __FILE__ \
                                                        ":" STEALTH_LINE_OF(__LINE__) "; please report it"))
 #else
 #define STEALTH_CHECK(condition) static_cast<void>(0)

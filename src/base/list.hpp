@@ -1,4 +1,5 @@
-// A doubly linked list of nodes that live inside what they link. No allocation, no ownership; the caller holds the lock.
+// A doubly linked list of nodes that live inside what they link. No allocation, no ownership; the caller holds the
+// lock.
 #pragma once
 
 namespace stealth {

@@ -21,7 +21,8 @@ class Mutex {
  public:
   void lock() noexcept {
     std::uint32_t expected = kFree;
-    if (!state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed)) lock_slowly();
+    if (!state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed))
+      lock_slowly();
   }
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t expected = kFree;
@@ -48,8 +49,8 @@ class Mutex {
   std::atomic<std::uint32_t> state_{kFree};
 };
 
-// For what one thread owns and others touch rarely: taking it is one atomic exchange and giving it back a plain store. Whoever
-// finds it held polls with short sleeps, since nobody wakes it.
+// For what one thread owns and others touch rarely: taking it is one atomic exchange and giving it back a plain store.
+// Whoever finds it held polls with short sleeps, since nobody wakes it.
 class OwnerLock {
  public:
   void lock() noexcept {

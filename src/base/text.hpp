@@ -1,4 +1,5 @@
-// Text built in a buffer of the caller's: what malloc's side uses where others use stdio. Never allocates; cuts at the end.
+// Text built in a buffer of the caller's: what malloc's side uses where others use stdio. Never allocates; cuts at the
+// end.
 #pragma once
 
 #include <cstddef>

@@ -10,14 +10,17 @@ inline constexpr std::size_t kKiB = 1024;
 inline constexpr std::size_t kMiB = 1024 * kKiB;
 inline constexpr std::size_t kGiB = 1024 * kMiB;
 
-// Memory is charged in pages of this size. Where the system's pages are larger (aarch64: up to 64 KiB), only purging notices.
+// Memory is charged in pages of this size. Where the system's pages are larger (aarch64: up to 64 KiB), only purging
+// notices.
 inline constexpr std::size_t kPage = 4 * kKiB;
 // Every block is aligned at least so, as glibc's are.
 inline constexpr std::size_t kMinAlignment = 16;
 
 [[nodiscard]] constexpr bool is_power_of_two(std::size_t n) { return n != 0 && (n & (n - 1)) == 0; }
 // To a multiple of a power of two. The caller has seen to it that it cannot overflow.
-[[nodiscard]] constexpr std::size_t align_up(std::size_t n, std::size_t alignment) { return (n + alignment - 1) & ~(alignment - 1); }
+[[nodiscard]] constexpr std::size_t align_up(std::size_t n, std::size_t alignment) {
+  return (n + alignment - 1) & ~(alignment - 1);
+}
 [[nodiscard]] constexpr std::size_t align_down(std::size_t n, std::size_t alignment) { return n & ~(alignment - 1); }
 [[nodiscard]] constexpr std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 

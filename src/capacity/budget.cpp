@@ -1,5 +1,5 @@
-// See budget.hpp. Lost wake-ups: whoever frees publishes, then looks for waiters; a waiter announces itself, then looks once more
-// for memory, and only then sleeps (all seq_cst). Every sleep is bounded as well.
+// See budget.hpp. Lost wake-ups: whoever frees publishes, then looks for waiters; a waiter announces itself, then looks
+// once more for memory, and only then sleeps (all seq_cst). Every sleep is bounded as well.
 #include "capacity/budget.hpp"
 
 #include "base/report.hpp"
@@ -96,15 +96,17 @@ Budget::Verdict Budget::Wait::exhausted(char const* what, std::uint64_t now) noe
     if (limits_.patience_ns > kFirstPatience) {
       budget_.no_wait_before_.store(now + (now - last_release_ns_), std::memory_order_relaxed);
     }
-    budget_.patience_ns_.store(min(limits_.patience_ns * 2, budget_.limits_.backoff.patience_ns), std::memory_order_relaxed);
+    budget_.patience_ns_.store(min(limits_.patience_ns * 2, budget_.limits_.backoff.patience_ns),
+                               std::memory_order_relaxed);
   }
   bool const first = !budget_.exhaustion_reported_.exchange(true, std::memory_order_relaxed);
   switch (budget_.limits_.on_exhausted) {
     case OnExhausted::abort:
-      die(what, " exhausted: nothing was released in time; holding ", Bytes{budget_.held_.load(std::memory_order_relaxed)},
-          "; STEALTH_ON_EXHAUSTED=abort ends the process");
+      die(what, " exhausted: nothing was released in time; holding ",
+          Bytes{budget_.held_.load(std::memory_order_relaxed)}, "; STEALTH_ON_EXHAUSTED=abort ends the process");
     case OnExhausted::enomem:
-      if (first) report(what, " exhausted: nothing was released in time; allocations fail with ENOMEM until something is freed");
+      if (first)
+        report(what, " exhausted: nothing was released in time; allocations fail with ENOMEM until something is freed");
       budget_.count_refusal();
       return Verdict::refused;
     case OnExhausted::grant:

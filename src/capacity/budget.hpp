@@ -1,7 +1,7 @@
 // The bytes that a process holds, held at a capacity: the one place that charges, releases and waits.
 //
-// Charged is what is touched: slabs as they are carved, spans as they are handed out, page by page, until the pages go back to
-// the kernel. The hot path of malloc and free never comes here.
+// Charged is what is touched: slabs as they are carved, spans as they are handed out, page by page, until the pages go
+// back to the kernel. The hot path of malloc and free never comes here.
 #pragma once
 
 #include <atomic>
@@ -67,16 +67,16 @@ class Budget {
     refused,  // waited enough: out of memory
   };
 
-  // One call's waiting, step by step, so that the caller can look for free memory of its own in between. The caller holds no
-  // lock in step().
+  // One call's waiting, step by step, so that the caller can look for free memory of its own in between. The caller
+  // holds no lock in step().
   class Wait {
    public:
     explicit Wait(Budget& budget) noexcept : budget_(budget) {}
     ~Wait();
     Wait(Wait const&) = delete;
     Wait& operator=(Wait const&) = delete;
-    // Waits once, at most BackoffLimits::max_wait_ns (the first step only announces the waiter, so that no release is missed).
-    // `what` is said in reports: "capacity", or the class that is full.
+    // Waits once, at most BackoffLimits::max_wait_ns (the first step only announces the waiter, so that no release is
+    // missed). `what` is said in reports: "capacity", or the class that is full.
     [[nodiscard]] Verdict step(char const* what) noexcept;
     [[nodiscard]] bool begun() const noexcept { return begun_; }
 
@@ -103,9 +103,10 @@ class Budget {
   std::atomic<std::uint32_t> waiting_{0};
   std::atomic<std::uint32_t> releases_{0};  // the word that waiters sleep on; moves only while somebody waits
   alignas(64) CapacityLimits limits_;
-  // Where going over is the worst that can follow, the first waits are short: the waiter may hold a lock that the thread needs which
-  // would free something (a queue that grows under its own mutex). Each fruitless wait doubles the patience of the next, up to
-  // limits_.backoff.patience_ns, and from the second on as long a time without waits follows; a release ends both.
+  // Where going over is the worst that can follow, the first waits are short: the waiter may hold a lock that the
+  // thread needs which would free something (a queue that grows under its own mutex). Each fruitless wait doubles the
+  // patience of the next, up to limits_.backoff.patience_ns, and from the second on as long a time without waits
+  // follows; a release ends both.
   static constexpr std::uint64_t kFirstPatience = 4'000'000;
   std::atomic<std::uint64_t> patience_ns_{kFirstPatience};
   std::atomic<std::uint64_t> no_wait_before_{0};

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::size_t kLinearEnd = 128;
 
-// Blocks that a thread's list holds: 4 KiB worth at first, up to 32 KiB worth (16 above 1 KiB), but never less than two.
+// Blocks that a thread's list holds: 4 KiB worth at first, up to 32 KiB worth (16 above 1 KiB), but never less than
+// two.
 std::uint32_t blocks_worth(std::size_t bytes, std::size_t block) {
   return static_cast<std::uint32_t>(max(bytes / block, std::size_t{2}));
 }
@@ -86,7 +87,8 @@ bool add_all_classes() {
 
 void publish_classes() {
   for (std::uint32_t i = 1; i < g_classes.count; ++i) {
-    // A class serves from above the next smaller ladder step up to its own size; of two that would, the smaller one does.
+    // A class serves from above the next smaller ladder step up to its own size; of two that would, the smaller one
+    // does.
     std::size_t const block = g_classes.classes[i].block;
     for (std::size_t granule = ladder_step_below(block) / kGranule + 1; granule <= block / kGranule; ++granule) {
       std::uint8_t& entry = g_class_of[granule];

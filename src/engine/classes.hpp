@@ -9,8 +9,8 @@
 
 namespace stealth {
 
-// Classes are numbered from 1. Class 0 is "no class": its thread list is always empty, so that whoever asks for it falls into the
-// slow path.
+// Classes are numbered from 1. Class 0 is "no class": its thread list is always empty, so that whoever asks for it
+// falls into the slow path.
 inline constexpr std::uint32_t kClasses = 64;
 // The largest block that is cut from a slab; larger requests get spans of their own.
 inline constexpr std::size_t kMaxSmall = 32 * kKiB;
@@ -18,16 +18,18 @@ inline constexpr std::uint32_t kLargestSlab = 512 * kKiB / kSlot;
 inline constexpr std::size_t kGranule = kMinAlignment;
 
 struct SizeClass {
-  std::uint32_t block;      // bytes, a multiple of kGranule
-  std::uint32_t slots;      // of a slab: a power of two (and aligned to it: a slab is found from any of its slots)
-  std::uint32_t capacity;   // blocks in a slab
+  std::uint32_t block;     // bytes, a multiple of kGranule
+  std::uint32_t slots;     // of a slab: a power of two (and aligned to it: a slab is found from any of its slots)
+  std::uint32_t capacity;  // blocks in a slab
   std::uint32_t first_limit, last_limit;  // blocks that a thread's list may hold, at first and at most
-  std::uint64_t inverse;    // ceil(2^40 / block): offset * inverse >> 40 is the block's index, for every offset in a slab
-  std::uint64_t max;        // blocks in use at most; 0: no limit
-  std::uint64_t prealloc;   // blocks mapped and touched at start
-  bool shared;              // has a max or prealloc: one heap behind a lock serves all threads, and its counts are exact
+  std::uint64_t inverse;  // ceil(2^40 / block): offset * inverse >> 40 is the block's index, for every offset in a slab
+  std::uint64_t max;      // blocks in use at most; 0: no limit
+  std::uint64_t prealloc;  // blocks mapped and touched at start
+  bool shared;             // has a max or prealloc: one heap behind a lock serves all threads, and its counts are exact
 
-  [[nodiscard]] std::uint32_t index_of(std::size_t offset) const { return static_cast<std::uint32_t>(offset * inverse >> 40); }
+  [[nodiscard]] std::uint32_t index_of(std::size_t offset) const {
+    return static_cast<std::uint32_t>(offset * inverse >> 40);
+  }
 };
 
 // What serves requests of lo < size <= hi beyond kMaxSmall.
@@ -38,7 +40,7 @@ struct SpanRule {
   std::uint64_t max = 0;   // 0: no limit
   std::uint64_t prealloc = 0;
   std::atomic<std::uint64_t> in_use{0};
-  Mutex mutex{};           // guards the spans that prealloc keeps
+  Mutex mutex{};  // guards the spans that prealloc keeps
   List<Run> kept{};
   std::uint64_t kept_count = 0;
 };
@@ -65,8 +67,8 @@ extern constinit std::uint8_t g_class_of[kMaxSmall / kGranule + 1];
 [[nodiscard]] inline std::uint32_t class_of(std::size_t size) { return g_class_of[(size + kGranule - 1) / kGranule]; }
 
 // The built-in ladder: 16…128 by 16, then four steps to a doubling, without end.
-[[nodiscard]] std::size_t ladder_step(std::size_t size);         // the smallest step >= size
-[[nodiscard]] std::size_t ladder_step_below(std::size_t size);   // the largest step < size, or 0
+[[nodiscard]] std::size_t ladder_step(std::size_t size);        // the smallest step >= size
+[[nodiscard]] std::size_t ladder_step_below(std::size_t size);  // the largest step < size, or 0
 
 // One request of the user's: blocks of exactly `hi` bytes, or, with `ladder`, every ladder step from lo to hi.
 struct ClassRequest {

@@ -1,4 +1,5 @@
-// Names what is wrong with a pointer that was to be freed, and ends the process: going on would corrupt somebody's memory.
+// Names what is wrong with a pointer that was to be freed, and ends the process: going on would corrupt somebody's
+// memory.
 #include "base/report.hpp"
 #include "engine/slow.hpp"
 
@@ -16,7 +17,8 @@ void report_bad_free(void* p) noexcept {
       die("invalid free: ", hex(p), " is ", std::uint64_t{offset - (first << kSlotShift)},
           " bytes inside the large allocation at ", hex(g_arena.memory_of(run)));
     }
-    die("double free: ", hex(p), " is not allocated: a large allocation freed before, or a block of a slab that was given back");
+    die("double free: ", hex(p),
+        " is not allocated: a large allocation freed before, or a block of a slab that was given back");
   }
   SizeClass const& c = g_classes.classes[class_in(word)];
   Slab const* const slab = slab_at(slot, c);

@@ -1,5 +1,5 @@
-// A heap: what one thread allocates from. Heaps are never destroyed; when a thread has ended, the next new one takes its heap over
-// whole, lists and all.
+// A heap: what one thread allocates from. Heaps are never destroyed; when a thread has ended, the next new one takes
+// its heap over whole, lists and all.
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,8 @@
 
 namespace stealth {
 
-// A thread's list of free blocks of one class. room == limit - length; it is negative after a refill longer than the limit.
+// A thread's list of free blocks of one class. room == limit - length; it is negative after a refill longer than the
+// limit.
 struct Bin {
   FreeBlock* head;
   std::int32_t room;
@@ -25,15 +26,16 @@ struct RemoteBatch {
   std::uint32_t count;
 };
 inline constexpr std::uint32_t kBatches = 16;
-inline constexpr std::size_t kBatchBytes = 2 * kKiB;   // so at most 32 KiB, or kBatches single blocks, stay stranded in a thread
+inline constexpr std::size_t kBatchBytes =
+    2 * kKiB;  // so at most 32 KiB, or kBatches single blocks, stay stranded in a thread
 inline constexpr std::uint32_t kBatchBlocks = 64;
 
 struct HeapClass {
-  Slab* carving;          // the slab that fresh blocks are cut from, or null
-  List<Slab> partial;     // slabs with free blocks
+  Slab* carving;       // the slab that fresh blocks are cut from, or null
+  List<Slab> partial;  // slabs with free blocks
   std::uint32_t slabs;
-  bool overflowed;        // the list was full since the last refill: the limit is too small
-  std::uint64_t carved;   // blocks, ever
+  bool overflowed;       // the list was full since the last refill: the limit is too small
+  std::uint64_t carved;  // blocks, ever
 };
 
 // Recently freed spans, kept for the next request of the same length.
@@ -42,6 +44,15 @@ struct SpanCache {
   static constexpr std::uint32_t kMostSlots = 2 * kMiB / kSlot;
   Span* spans[kEntries];
   std::uint32_t count, slots;
+};
+
+// How an attempt to get memory ended.
+enum class Outcome : std::uint8_t {
+  done,
+  over_capacity,  // the charge was not allowed
+  at_max,         // the class has all the blocks that its max allows
+  no_memory,      // the range is used up, or the kernel refuses
+  refused,        // waited in vain, and the policy says ENOMEM
 };
 
 struct Heap {
@@ -64,11 +75,10 @@ struct Heap {
   Heap* next_heap = nullptr;  // in the registry
 
   // --- small blocks (small.cpp); the caller holds the lock ---
-  enum class Refill : std::uint8_t { done, over_capacity, no_memory };
-  // Puts at least one free block into the bin.
-  [[nodiscard]] Refill refill(std::uint32_t c, Charge how) noexcept;
-  // One block past the bins: for shared classes.
-  [[nodiscard]] Refill take_one(std::uint32_t c, Charge how, void*& block) noexcept;
+  // A block, and into the empty bin as many more as come at no further cost.
+  [[nodiscard]] Outcome refill(std::uint32_t c, Charge how, void*& block) noexcept;
+  // A block past the bins: for shared classes.
+  [[nodiscard]] Outcome take_one(std::uint32_t c, Charge how, void*& block) noexcept;
   void push(Slab* slab, FreeBlock* block) noexcept { push_chain(slab, block, block, 1); }
   void push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept;
   // The list was full: makes room in it.
@@ -88,7 +98,7 @@ struct Heap {
   [[nodiscard]] bool is_valid() const noexcept;
 
  private:
-  [[nodiscard]] Refill carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t& count) noexcept;
+  [[nodiscard]] Outcome carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t& count) noexcept;
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
   void give_back(Slab* slab) noexcept;
   void emptied(Slab* slab) noexcept;

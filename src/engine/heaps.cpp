@@ -1,7 +1,8 @@
-// All heaps: making them, taking over those of ended threads, and what is done to all of them at once: trim, count, fork.
+// All heaps: making them, taking over those of ended threads, and what is done to all of them at once: trim, count,
+// fork.
 //
-// Order of locks: registry, then heaps (in the registry's order), then the arena. Whoever touches another thread's heap holds the
-// registry's lock.
+// Order of locks: registry, then heaps (in the registry's order), then the arena. Whoever touches another thread's heap
+// holds the registry's lock.
 #include "engine/slow.hpp"
 #include "os/os.hpp"
 
@@ -14,11 +15,11 @@ constinit Heap g_shared_heap = {.id = std::uint32_t{1} << kIdShift};
 namespace {
 
 constinit Mutex g_registry;
-constinit Heap* g_heaps = nullptr;   // oldest first
+constinit Heap* g_heaps = nullptr;  // oldest first
 constinit Heap* g_last_heap = nullptr;
 constinit Heap* g_cursor = nullptr;  // where the next search for an ended thread's heap goes on
 constinit std::uint32_t g_last_number = 1;
-constinit Heap g_first_heap = {};    // the first thread's: spares small programs a mapping
+constinit Heap g_first_heap = {};  // the first thread's: spares small programs a mapping
 constinit bool g_first_heap_used = false;
 constinit bool g_fork_locked = false;
 
@@ -88,8 +89,8 @@ void for_each_heap(Action action) {
   action(g_shared_heap);
 }
 
-// Takes in what was freed to each heap, and gives back to the arena what they keep for nobody: of ended threads' heaps all, of
-// living ones' what does not touch their lists.
+// Takes in what was freed to each heap, and gives back to the arena what they keep for nobody: of ended threads' heaps
+// all, of living ones' what does not touch their lists.
 void collect() {
   Hold hold(g_registry);
   for_each_heap([](Heap& heap) {
@@ -105,7 +106,8 @@ void collect() {
 }  // namespace
 
 Heap* own_heap() noexcept {
-  if (t_thread.heap != &g_no_heap) [[likely]] return t_thread.heap;
+  if (t_thread.heap != &g_no_heap) [[likely]]
+    return t_thread.heap;
   Heap* const heap = attach();
   if (heap != nullptr) t_thread.heap = heap;
   return heap;
@@ -157,7 +159,8 @@ EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) 
       std::uint64_t carved = std::uint64_t{mine.slabs} * size_class.capacity;
       if (mine.carving != nullptr) carved -= size_class.capacity - mine.carving->carved;
       std::uint64_t chained = 0;
-      for (Slab const* slab = mine.partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) chained += slab->free_blocks();
+      for (Slab const* slab = mine.partial.front(); slab != nullptr; slab = List<Slab>::next(slab))
+        chained += slab->free_blocks();
       Bin const& bin = heap.bins[c];
       std::uint64_t const listed = size_class.shared ? 0 : static_cast<std::uint64_t>(max(bin.limit - bin.room, 0));
       sum.slabs += mine.slabs;
@@ -180,7 +183,7 @@ bool preallocate() noexcept {
     Hold hold(g_shared_heap.lock);
     for (std::uint64_t i = 0; i < g_classes.classes[c].prealloc; ++i) {
       void* block = nullptr;
-      if (g_shared_heap.take_one(c, Charge::within, block) != Heap::Refill::done) {
+      if (g_shared_heap.take_one(c, Charge::within, block) != Outcome::done) {
         complete = false;
         break;
       }
@@ -223,8 +226,8 @@ void fork_in_child() noexcept {
     heap.lock.reset();
     if (&heap == &g_shared_heap) return;
     if (&heap == own) return heap.mark.claim_new();
-    // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one: what their
-    // lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
+    // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one:
+    // what their lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
     heap.mark.clear_in_child();
   });

@@ -1,5 +1,5 @@
-// The hot path of malloc and free, whole. It knows no modes: an uninitialised thread, a size that no class serves, a guarded or
-// profiled process are all an empty list here, and only the slow path asks why.
+// The hot path of malloc and free, whole. It knows no modes: an uninitialised thread, a size that no class serves, a
+// guarded or profiled process are all an empty list here, and only the slow path asks why.
 //
 //   allocate(size)
 //     list of the size's class not empty -> pop                                              (the hit)
@@ -7,7 +7,8 @@
 //       class 0 -> outside: not started yet, or a size that is not pooled -> next allocator   preload/outside.cpp
 //       > 32 KiB -> span from the heap's cache or the arena                                   large.cpp
 //       refill: slabs' free chains <- remote frees <- carve fresh blocks <- new slab          small.cpp, remote.cpp
-//         the capacity is reached -> reclaim, wait, policy                                    slow.cpp, capacity/budget.hpp
+//         the capacity is reached -> reclaim, wait, policy                                    slow.cpp,
+//         capacity/budget.hpp
 //
 //   deallocate(p)
 //     in our range, the slot's slab is mine, the list has room -> push                        (the hit)
@@ -17,8 +18,8 @@
 //       another heap's -> batch by slab, posted by one compare-and-swap                       remote.cpp
 //       a span -> cache or arena                                                              large.cpp
 //
-// A hit takes effect at one store to `head`, so that whoever looks at the list from a signal handler or a forked child finds it
-// whole; `room` may be off by one there.
+// A hit takes effect at one store to `head`, so that whoever looks at the list from a signal handler or a forked child
+// finds it whole; `room` may be off by one there.
 #pragma once
 
 #include "engine/heap.hpp"

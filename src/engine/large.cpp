@@ -1,4 +1,5 @@
-// Large allocations: whole runs of slots, kept for a moment by the heap that freed them, grown in place or by moving pages.
+// Large allocations: whole runs of slots, kept for a moment by the heap that freed them, grown in place or by moving
+// pages.
 #include <cstring>
 
 #include "base/check.hpp"
@@ -65,8 +66,8 @@ void give_back(Heap* heap, SpanRule& rule, Span* span) {
 }
 
 // One attempt: a run, its first pages charged. Leaves nothing behind when it fails.
-Heap::Refill make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t align, std::uint32_t pages, bool zeroed, Charge how,
-                       Span*& span) {
+Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t align, std::uint32_t pages,
+                  bool zeroed, Charge how, Span*& span) {
   Hold hold(heap.lock);
   span = align == 1 ? take_kept(rule) : nullptr;
   if (span == nullptr && align == 1) span = take_cached(heap, slots);
@@ -74,19 +75,19 @@ Heap::Refill make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uin
     std::uint32_t const alignment = max(align, slots >= kAlignFrom ? kHugeSlots : 1u);
     span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, alignment));
     if (span == nullptr && alignment > align) span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, align));
-    if (span == nullptr) return Heap::Refill::no_memory;
+    if (span == nullptr) return Outcome::no_memory;
   }
   if (zeroed) g_arena.zero_dirty(span, pages);
   if (!g_arena.touch(span, 0, pages, how)) {
     g_arena.free(span);
     span = nullptr;
-    return Heap::Refill::over_capacity;
+    return Outcome::over_capacity;
   }
   span->pages = pages;
   ++heap.large_calls;
   heap.large_pages += pages;
   g_arena.set_owner(span, 1, kSpanWord);
-  return Heap::Refill::done;
+  return Outcome::done;
 }
 
 // The bytes that a rule gives for a request.
@@ -95,19 +96,12 @@ std::size_t rounded(SpanRule const& rule, std::size_t size) {
   return rule.unrounded ? size : min(ladder_step(size), rule.hi);
 }
 
-// Counts one more block of a rule with a max, waiting for one to come back. False: the policy decided; `go_on` tells whether the next allocator is asked.
-bool enter_rule(SpanRule& rule, bool& go_on) {
-  if (rule.max == 0) return true;
-  Budget::Wait wait(g_budget);
-  while (true) {
-    if (rule.in_use.fetch_add(1, std::memory_order_relaxed) < rule.max) return true;
-    rule.in_use.fetch_sub(1, std::memory_order_relaxed);
-    Budget::Verdict const verdict =
-        g_budget.limits().delays ? wait.step("a class's max") : Budget::Verdict::granted;
-    if (verdict == Budget::Verdict::again) continue;
-    go_on = verdict == Budget::Verdict::granted;
-    return false;
-  }
+// Counts one more block of a rule with a max.
+Outcome enter_rule(SpanRule& rule) {
+  if (rule.max == 0) return Outcome::done;
+  if (rule.in_use.fetch_add(1, std::memory_order_relaxed) < rule.max) return Outcome::done;
+  rule.in_use.fetch_sub(1, std::memory_order_relaxed);
+  return Outcome::at_max;
 }
 
 void leave_rule(SpanRule& rule) {
@@ -121,24 +115,23 @@ void leave_rule(SpanRule& rule) {
 void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   SpanRule* const rule = g_classes.rule_for(max(size, kMaxSmall + 1));
   if (rule == nullptr) return pass_on(size, alignment, zeroed);
-  bool go_on = false;
-  if (!enter_rule(*rule, go_on)) return go_on ? pass_on(size, alignment, zeroed) : out_of_memory();
   std::size_t const bytes = rounded(*rule, max(size, std::size_t{1}));
-  Span* span = nullptr;
   Heap* const heap = own_heap();
-  Heap::Refill result = Heap::Refill::no_memory;
-  if (heap != nullptr && bytes <= kLargestSpan && alignment <= kLargestSpan) {
-    auto const align = static_cast<std::uint32_t>(max(alignment >> kSlotShift, std::size_t{1}));
-    result = until_admitted(*heap, [&](Charge how) {
-      return make_span(*heap, *rule, slots_for(bytes), align, pages_for(bytes), zeroed, how, span);
-    });
-  }
-  if (result == Heap::Refill::done) {
+  if (heap == nullptr || bytes > kLargestSpan || alignment > kLargestSpan) return pass_on(size, alignment, zeroed);
+  auto const align = static_cast<std::uint32_t>(max(alignment >> kSlotShift, std::size_t{1}));
+  Span* span = nullptr;
+  Outcome const result = until_admitted(*heap, [&](Charge how) {
+    Outcome const entered = enter_rule(*rule);
+    if (entered != Outcome::done) return entered;
+    Outcome const made = make_span(*heap, *rule, slots_for(bytes), align, pages_for(bytes), zeroed, how, span);
+    if (made != Outcome::done) leave_rule(*rule);
+    return made;
+  });
+  if (result == Outcome::done) {
     span->rule = static_cast<std::uint32_t>(rule - g_classes.rules);
     return g_arena.memory_of(span);
   }
-  leave_rule(*rule);
-  return result == Heap::Refill::no_memory ? pass_on(size, alignment, zeroed) : out_of_memory();
+  return result == Outcome::refused ? out_of_memory() : pass_on(size, alignment, zeroed);
 }
 
 void free_span(void* p, std::size_t offset) noexcept {
@@ -162,8 +155,8 @@ namespace {
 // Charges the pages that growing from `from` to `to` adds, waiting if need be.
 bool admit(Heap& heap, Span* span, std::uint32_t from, std::uint32_t to) {
   return until_admitted(heap, [&](Charge how) {
-           return g_arena.touch(span, from, to, how) ? Heap::Refill::done : Heap::Refill::over_capacity;
-         }) == Heap::Refill::done;
+           return g_arena.touch(span, from, to, how) ? Outcome::done : Outcome::over_capacity;
+         }) == Outcome::done;
 }
 
 // Grows a span by moving its pages to a longer run. Null, and nothing has changed, where that cannot be done.

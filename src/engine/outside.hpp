@@ -6,9 +6,9 @@
 
 namespace stealth {
 
-// Who serves what the engine does not: sizes that no class serves, and pointers that are not ours (null among them). Defined by
-// whoever links the engine: the interposer (preload/start.cpp), or, where there is nobody to pass on to, alone.cpp. Null memory:
-// none to be had; errno is the engine's to set.
+// Who serves what the engine does not: sizes that no class serves, and pointers that are not ours (null among them).
+// Defined by whoever links the engine: the interposer (preload/start.cpp), or, where there is nobody to pass on to,
+// alone.cpp. Null memory: none to be had; errno is the engine's to set.
 struct Outside {
   // Called by requests that find the engine not started; true once it has classes (or knows that it will have none).
   bool (*start)() noexcept;
@@ -22,7 +22,8 @@ struct Outside {
 extern constinit Outside const g_outside;
 void declare_started() noexcept;
 
-// --- the slow side of the engine, for the interposer -------------------------------------------------------------------------
+// --- the slow side of the engine, for the interposer
+// -------------------------------------------------------------------------
 [[nodiscard]] void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept;  // a power of two
 [[nodiscard]] void* allocate_zeroed(std::size_t size) noexcept;
 [[nodiscard]] void* reallocate(void* p, std::size_t size) noexcept;
@@ -41,7 +42,8 @@ void fork_in_child() noexcept;
 struct ClassFacts {
   std::uint64_t size, slabs, max;
   std::uint64_t blocks;  // carved, ever
-  // Where the blocks of the slabs are now. What another thread has freed and the owner not yet collected counts as in use.
+  // Where the blocks of the slabs are now. What another thread has freed and the owner not yet collected counts as in
+  // use.
   std::uint64_t in_use, in_lists, in_slabs;
 };
 struct EngineFacts {
@@ -49,8 +51,8 @@ struct EngineFacts {
   std::uint64_t large_calls, large_bytes;
   std::uint64_t heaps;
 };
-// Gathers the figures of all heaps; calls back once for each class that has been used. For living threads the counts of their
-// lists are read as they run by.
+// Gathers the figures of all heaps; calls back once for each class that has been used. For living threads the counts of
+// their lists are read as they run by.
 EngineFacts gather_facts(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
 
 // All structures' invariants. The caller sees to it that nobody else is at work.

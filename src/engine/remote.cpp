@@ -1,8 +1,8 @@
-// Frees of blocks that another heap owns: batched by slab in the freeing heap, posted to the slab by one compare-and-swap; the first
-// poster queues the slab on its owner, which drains through that queue only.
+// Frees of blocks that another heap owns: batched by slab in the freeing heap, posted to the slab by one
+// compare-and-swap; the first poster queues the slab on its owner, which drains through that queue only.
 //
-// While a slab's `remote` is not empty, its blocks count as out, so that the owner cannot give the slab away before it has drained
-// it: a poster never touches a slab that is gone. The caller holds the lock of the heap that is `this`.
+// While a slab's `remote` is not empty, its blocks count as out, so that the owner cannot give the slab away before it
+// has drained it: a poster never touches a slab that is gone. The caller holds the lock of the heap that is `this`.
 #include "base/check.hpp"
 #include "engine/heap.hpp"
 
@@ -11,8 +11,8 @@ namespace stealth {
 namespace {
 
 std::uint32_t granule_of(Slab const* slab, FreeBlock const* block) {
-  return static_cast<std::uint32_t>(static_cast<std::size_t>(reinterpret_cast<char const*>(block) - g_arena.memory_of(slab)) /
-                                    kGranule);
+  return static_cast<std::uint32_t>(
+      static_cast<std::size_t>(reinterpret_cast<char const*>(block) - g_arena.memory_of(slab)) / kGranule);
 }
 
 FreeBlock* block_at(Slab const* slab, std::uint32_t granule) {
@@ -31,13 +31,15 @@ void post(RemoteBatch& batch) {
       after.tail = before.tail;
       after.count += before.count;
     }
-    if (slab->remote.compare_exchange_weak(seen, after.pack(), std::memory_order_acq_rel, std::memory_order_relaxed)) break;
+    if (slab->remote.compare_exchange_weak(seen, after.pack(), std::memory_order_acq_rel, std::memory_order_relaxed))
+      break;
   }
   batch.slab = nullptr;
   if (RemoteChain::unpack(seen).count == 0) {
     std::atomic<Slab*>& queue = slab->heap->remote_queue;
     slab->next_queued = queue.load(std::memory_order_relaxed);
-    while (!queue.compare_exchange_weak(slab->next_queued, slab, std::memory_order_release, std::memory_order_relaxed)) {
+    while (
+        !queue.compare_exchange_weak(slab->next_queued, slab, std::memory_order_release, std::memory_order_relaxed)) {
     }
   }
   g_budget.announce_free();

@@ -27,8 +27,8 @@ void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
   if (alignment <= kMinAlignment) return allocate(size);
   if (!started()) return emergency(size, alignment);
   if (size > PTRDIFF_MAX - alignment) return out_of_memory();
-  // Slabs begin at slot boundaries, so a class's blocks are aligned to what divides its size. On the built-in ladder the first
-  // class that holds the size, rounded up to the alignment, always is.
+  // Slabs begin at slot boundaries, so a class's blocks are aligned to what divides its size. On the built-in ladder
+  // the first class that holds the size, rounded up to the alignment, always is.
   if (size <= kMaxSmall && alignment <= kMaxSmall) {
     std::size_t const rounded = align_up(max(size, std::size_t{1}), alignment);
     for (std::size_t wanted = rounded; wanted <= kMaxSmall; wanted += alignment) {

@@ -16,11 +16,13 @@ struct FreeBlock {
   FreeBlock* next;
 };
 
-// Blocks [0, carved) have been handed out at least once. Of those, the ones in `free` are the slab's; the others are with the
-// program, in a thread's list, in a remote batch or in `remote`. The slab stands in its heap's partial list while `listed`.
+// Blocks [0, carved) have been handed out at least once. Of those, the ones in `free` are the slab's; the others are
+// with the program, in a thread's list, in a remote batch or in `remote`. The slab stands in its heap's partial list
+// while `listed`.
 //
 //   not listed:  free == null,  countdown == 1   (the next block that comes back lists the slab)
-//   listed:      free holds carved - countdown blocks, countdown >= 1 are out   (the last one that comes back empties the slab)
+//   listed:      free holds carved - countdown blocks, countdown >= 1 are out   (the last one that comes back empties
+//   the slab)
 //
 // so that one counter, reaching 0, tells both events.
 struct Slab : Run {
@@ -31,7 +33,8 @@ struct Slab : Run {
   std::uint8_t size_class;
   bool listed;
 
-  // Written by other threads: the blocks that they have freed, packed (see RemoteChain), and the heap's queue of such slabs.
+  // Written by other threads: the blocks that they have freed, packed (see RemoteChain), and the heap's queue of such
+  // slabs.
   alignas(64) std::atomic<std::uint64_t> remote;
   Slab* next_queued;
 
@@ -40,7 +43,8 @@ struct Slab : Run {
 };
 static_assert(sizeof(Slab) <= kRunStride);
 
-// A chain of free blocks of one slab in one word: where it begins and ends (in granules from the slab's start) and how long it is.
+// A chain of free blocks of one slab in one word: where it begins and ends (in granules from the slab's start) and how
+// long it is.
 struct RemoteChain {
   std::uint32_t head, tail, count;
 
@@ -57,8 +61,9 @@ struct RemoteChain {
   }
 };
 
-// What a slot's map word says: a slab's word is its heap's id (a multiple of 256) plus its class; a span's is kSpanWord; 0 is
-// nobody's. A heap's id is never 0, so that `word ^ id < kClasses` says "mine, and of this class" at once.
+// What a slot's map word says: a slab's word is its heap's id (a multiple of 256) plus its class; a span's is
+// kSpanWord; 0 is nobody's. A heap's id is never 0, so that `word ^ id < kClasses` says "mine, and of this class" at
+// once.
 inline constexpr std::uint32_t kIdShift = 8;
 inline constexpr std::uint32_t kSpanWord = 0xFF;
 [[nodiscard]] inline std::uint32_t class_in(std::uint32_t word) { return word & ((1u << kIdShift) - 1); }

@@ -9,7 +9,8 @@ namespace stealth {
 
 namespace {
 
-// Blocks that a signal handler freed while its thread was in the slow path; the next slow path of any thread frees them.
+// Blocks that a signal handler freed while its thread was in the slow path; the next slow path of any thread frees
+// them.
 constinit std::atomic<FreeBlock*> g_deferred{nullptr};
 
 void defer_free(void* p) {
@@ -28,46 +29,15 @@ void free_deferred() {
   }
 }
 
-// A class with a max or prealloc: exact counts behind the shared heap's lock; at its max it waits like the capacity.
-void* allocate_shared(std::uint32_t c, bool& go_on) {
-  SizeClass const& size_class = g_classes.classes[c];
-  Budget::Wait wait(g_budget);
-  Charge how = Charge::within;
-  while (true) {
-    bool at_max = false;
-    {
-      Hold hold(g_shared_heap.lock);
-      Bin& count = g_shared_heap.bins[c];  // no list: `room` counts the blocks in use
-      at_max = size_class.max != 0 && static_cast<std::uint32_t>(count.room) >= size_class.max;
-      if (!at_max) {
-        void* block = nullptr;
-        Heap::Refill const result = g_shared_heap.take_one(c, how, block);
-        if (result == Heap::Refill::done) {
-          ++count.room;
-          return block;
-        }
-        if (result == Heap::Refill::no_memory) {
-          go_on = true;
-          return nullptr;
-        }
-      }
-    }
-    if (!g_budget.limits().delays && at_max) {
-      go_on = true;
-      return nullptr;
-    }
-    switch (wait.step(at_max ? "a class's max" : "capacity")) {
-      case Budget::Verdict::again:
-        break;
-      case Budget::Verdict::refused:
-        return nullptr;
-      case Budget::Verdict::granted:
-        how = Charge::over;
-        go_on = at_max;  // over its max, a class's requests go to the next allocator
-        if (at_max) return nullptr;
-        break;
-    }
-  }
+// A class with a max or prealloc: exact counts behind the shared heap's lock.
+Outcome take_shared(std::uint32_t c, Charge how, void*& block) {
+  Hold hold(g_shared_heap.lock);
+  std::uint64_t const max = g_classes.classes[c].max;
+  Bin& in_use = g_shared_heap.bins[c];  // has no list: `room` counts the blocks in use
+  if (max != 0 && static_cast<std::uint64_t>(in_use.room) >= max) return Outcome::at_max;
+  Outcome const result = g_shared_heap.take_one(c, how, block);
+  if (result == Outcome::done) ++in_use.room;
+  return result;
 }
 
 void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
@@ -79,27 +49,17 @@ void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
 }
 
 void* allocate_block(std::uint32_t c) {
-  if (g_classes.classes[c].shared) {
-    bool go_on = false;
-    void* const block = allocate_shared(c, go_on);
-    if (block != nullptr) return block;
-    return go_on ? pass_on(g_classes.classes[c].block, kMinAlignment, false) : out_of_memory();
-  }
+  SizeClass const& size_class = g_classes.classes[c];
   Heap* const heap = own_heap();
   if (heap == nullptr) return out_of_memory();
-  Bin& bin = heap->bins[c];
-  Heap::Refill const result = until_admitted(*heap, [&](Charge how) {
+  void* block = nullptr;
+  Outcome const result = until_admitted(*heap, [&](Charge how) {
+    if (size_class.shared) return take_shared(c, how, block);
     Hold hold(heap->lock);
-    return heap->refill(c, how);
+    return heap->refill(c, how, block);
   });
-  if (result == Heap::Refill::done) {
-    FreeBlock* const block = bin.head;
-    bin.head = block->next;
-    ++bin.room;
-    return block;
-  }
-  if (result == Heap::Refill::no_memory) return pass_on(g_classes.classes[c].block, kMinAlignment, false);
-  return out_of_memory();
+  if (result == Outcome::done) return block;
+  return result == Outcome::refused ? out_of_memory() : pass_on(size_class.block, kMinAlignment, false);
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 
 namespace stealth {
 
-// Marks that this thread is in the slow path. A signal handler that finds the mark set must keep off its thread's heap, so every
-// entry looks at t_thread.busy first.
+// Marks that this thread is in the slow path. A signal handler that finds the mark set must keep off its thread's heap,
+// so every entry looks at t_thread.busy first.
 class [[nodiscard]] Busy {
  public:
   Busy() noexcept {
@@ -43,33 +43,41 @@ void free_span(void* p, std::size_t offset) noexcept;
 [[noreturn]] void report_bad_free(void* p) noexcept;
 [[noreturn]] void report_double_free(void* p, std::size_t block) noexcept;
 
-// heaps.cpp: before fresh memory is taken: what other heaps have idle goes back to the arena, and some of that to the kernel.
+// heaps.cpp: before fresh memory is taken: what other heaps have idle goes back to the arena, and some of that to the
+// kernel.
 void collect_idle() noexcept;
 
-// Tries until it works or the policy ends it. First as long as the process need not grow; then, when idle memory has been collected,
-// up to the capacity; there, with waits in between, until the policy speaks. `attempt(Charge)` returns a Heap::Refill; the caller
-// holds no lock.
+// Tries until it works or the policy ends it. First as long as the process need not grow; then, when idle memory has
+// been collected, up to the capacity or the class's max; there, with waits in between, until the policy speaks: over
+// the capacity it may grant, a full class it leaves to the next allocator (at_max). `attempt(Charge)` returns an
+// Outcome; the caller holds no lock, and allocates for `heap`.
 template <class Attempt>
-[[nodiscard]] inline Heap::Refill until_admitted(Heap& heap, Attempt attempt) noexcept {
-  Heap::Refill result = attempt(Charge::calm);
-  if (result == Heap::Refill::done) [[likely]] return result;
-  collect_idle();
-  result = attempt(Charge::within);
-  if (result == Heap::Refill::done) [[likely]] return result;
-
-  {
+[[nodiscard]] inline Outcome until_admitted(Heap& heap, Attempt attempt) noexcept {
+  Outcome result = attempt(Charge::calm);
+  if (result == Outcome::done) [[likely]]
+    return result;
+  if (result != Outcome::at_max) {
+    collect_idle();
+    result = attempt(Charge::within);
+    if (result == Outcome::done) [[likely]]
+      return result;
     Hold hold(heap.lock);
     heap.release_unused(true);
+  } else if (!g_budget.limits().delays) {
+    return result;
   }
-  g_arena.purge(0);
   Budget::Wait wait(g_budget);
-  Charge how = Charge::within;
-  while ((result = attempt(how)) == Heap::Refill::over_capacity) {
-    Budget::Verdict const verdict = wait.step("capacity");
-    if (verdict == Budget::Verdict::refused) return result;
-    if (verdict == Budget::Verdict::granted) how = Charge::over;
+  for (Charge how = Charge::within;;) {
+    if (g_arena.free_dirty_bytes() != 0) g_arena.purge(0);  // memory that is merely kept is not use
+    result = attempt(how);
+    if (result == Outcome::done || result == Outcome::no_memory) return result;
+    Budget::Verdict const verdict = wait.step(result == Outcome::at_max ? "a class's max" : "capacity");
+    if (verdict == Budget::Verdict::refused) return Outcome::refused;
+    if (verdict == Budget::Verdict::granted) {
+      if (result == Outcome::at_max) return result;
+      how = Charge::over;
+    }
   }
-  return result;
 }
 
 }  // namespace stealth

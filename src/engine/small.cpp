@@ -1,4 +1,5 @@
-// Slabs and their blocks, as their heap sees them: refill, carve, push back, give back. The caller holds the heap's lock.
+// Slabs and their blocks, as their heap sees them: refill, carve, push back, give back. The caller holds the heap's
+// lock.
 #include "base/check.hpp"
 #include "engine/heap.hpp"
 
@@ -6,8 +7,8 @@ namespace stealth {
 
 namespace {
 
-// By how much all threads' lists together have been raised above their first limits, in bytes. It stays below a share of what the
-// process holds: threads x classes x 32 KiB would be gigabytes.
+// By how much all threads' lists together have been raised above their first limits, in bytes. It stays below a share
+// of what the process holds: threads x classes x 32 KiB would be gigabytes.
 constinit std::atomic<std::uint64_t> g_raised{0};
 
 std::uint64_t most_raised() { return 4 * kMiB + g_budget.held() / 16; }
@@ -66,12 +67,12 @@ void Heap::give_back(Slab* slab) noexcept {
 }
 
 // Cuts fresh blocks up to the next page boundary, and more where the pages are charged already; at least one.
-Heap::Refill Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t& count) noexcept {
+Outcome Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t& count) noexcept {
   HeapClass& mine = classes[c];
   SizeClass const& size_class = g_classes.classes[c];
   if (mine.carving == nullptr) {
     mine.carving = new_slab(c);
-    if (mine.carving == nullptr) return Refill::no_memory;
+    if (mine.carving == nullptr) return Outcome::no_memory;
   }
   Slab* const slab = mine.carving;
   std::size_t const block = size_class.block;
@@ -79,8 +80,9 @@ Heap::Refill Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uin
   std::size_t const page_end = align_up(begin + block, kPage);
   count = min(static_cast<std::uint32_t>((page_end - begin) / block), size_class.capacity - slab->carved);
   std::size_t const end = begin + count * block;
-  if (!g_arena.touch(slab, static_cast<std::uint32_t>(begin / kPage), static_cast<std::uint32_t>(divide_up(end, kPage)), how)) {
-    return Refill::over_capacity;
+  if (!g_arena.touch(slab, static_cast<std::uint32_t>(begin / kPage), static_cast<std::uint32_t>(divide_up(end, kPage)),
+                     how)) {
+    return Outcome::over_capacity;
   }
   char* const first = g_arena.memory_of(slab) + begin;
   for (std::uint32_t i = 0; i + 1 < count; ++i) {
@@ -92,45 +94,51 @@ Heap::Refill Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uin
   if (slab->listed) slab->countdown += count;
   mine.carved += count;
   if (slab->carved == size_class.capacity) mine.carving = nullptr;
-  return Refill::done;
+  return Outcome::done;
 }
 
-Heap::Refill Heap::refill(std::uint32_t c, Charge how) noexcept {
+Outcome Heap::refill(std::uint32_t c, Charge how, void*& block) noexcept {
   if (remote_queue.load(std::memory_order_relaxed) != nullptr) drain();
   HeapClass& mine = classes[c];
   Bin& bin = bins[c];
-  if (bin.head != nullptr) return Refill::done;  // the drain emptied a slab of another class's way, or a handler freed one
+  if (bin.head != nullptr) {  // a signal handler has freed one meanwhile
+    block = bin.head;
+    bin.head = bin.head->next;
+    ++bin.room;
+    return Outcome::done;
+  }
   if (mine.overflowed) {
     mine.overflowed = false;
     raise_limit(c);
   }
+  FreeBlock* head = nullptr;
   std::uint32_t count = 0;
   if (Slab* const slab = mine.partial.front(); slab != nullptr) {  // its whole chain, without walking it
     STEALTH_CHECK_FULL(slab->is_valid());
     count = slab->carved - slab->countdown;
-    bin.head = slab->free;
+    head = slab->free;
     slab->free = nullptr;
     slab->countdown = 1;
     slab->listed = false;
     mine.partial.remove(slab);
   } else {
-    FreeBlock* head = nullptr;
-    Refill const result = carve(c, how, head, count);
-    if (result != Refill::done) return result;
-    bin.head = head;
+    Outcome const result = carve(c, how, head, count);
+    if (result != Outcome::done) return result;
   }
-  bin.room -= static_cast<std::int32_t>(count);
-  return Refill::done;
+  block = head;
+  bin.head = head->next;
+  bin.room -= static_cast<std::int32_t>(count) - 1;
+  return Outcome::done;
 }
 
-Heap::Refill Heap::take_one(std::uint32_t c, Charge how, void*& block) noexcept {
+Outcome Heap::take_one(std::uint32_t c, Charge how, void*& block) noexcept {
   HeapClass& mine = classes[c];
   Slab* slab = mine.partial.front();
   if (slab == nullptr) {
     FreeBlock* head = nullptr;
     std::uint32_t count = 0;
-    Refill const result = carve(c, how, head, count);
-    if (result != Refill::done) return result;
+    Outcome const result = carve(c, how, head, count);
+    if (result != Outcome::done) return result;
     block = head;
     if (count == 1) return result;
     // The others go back to their slab, in order; carve() counted them as out.
@@ -149,7 +157,7 @@ Heap::Refill Heap::take_one(std::uint32_t c, Charge how, void*& block) noexcept 
     slab->listed = false;
     mine.partial.remove(slab);
   }
-  return Refill::done;
+  return Outcome::done;
 }
 
 void Heap::push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept {
@@ -164,7 +172,8 @@ void Heap::push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_
   }
   // A class with prealloc keeps so many blocks, in slabs that stay listed though none of their blocks is out.
   SizeClass const& c = g_classes.classes[slab->size_class];
-  if (slab->countdown == 0 && std::uint64_t{classes[slab->size_class].slabs - 1} * c.capacity >= c.prealloc) emptied(slab);
+  if (slab->countdown == 0 && std::uint64_t{classes[slab->size_class].slabs - 1} * c.capacity >= c.prealloc)
+    emptied(slab);
 }
 
 // A slab without blocks in use starts afresh as the one to carve from, or goes back to the arena.

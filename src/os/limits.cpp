@@ -1,5 +1,5 @@
-// What the process may use: address-space limit, physical memory, and the limits of its cgroups. Reads /proc and /sys with raw
-// calls into fixed buffers.
+// What the process may use: address-space limit, physical memory, and the limits of its cgroups. Reads /proc and /sys
+// with raw calls into fixed buffers.
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -68,7 +68,8 @@ bool names_memory(char const* list, std::size_t length) {
 
 std::uint64_t address_space_left() noexcept {
   rlimit limit{};
-  if (sys(SYS_prlimit64, 0, RLIMIT_AS, 0, static_cast<long>(reinterpret_cast<std::uintptr_t>(&limit))) != 0) return kUnlimited;
+  if (sys(SYS_prlimit64, 0, RLIMIT_AS, 0, static_cast<long>(reinterpret_cast<std::uintptr_t>(&limit))) != 0)
+    return kUnlimited;
   if (limit.rlim_cur == RLIM_INFINITY) return kUnlimited;
   std::uint64_t const used = footprint().mapped;
   return limit.rlim_cur > used ? limit.rlim_cur - used : 0;

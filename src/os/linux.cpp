@@ -77,7 +77,8 @@ void futex_wake(std::uint32_t const* word, int threads) noexcept {
 
 void yield() noexcept { sys(SYS_sched_yield); }
 
-// The clocks go through the vDSO (libc's clock_gettime): the only calls here that bypass the door, and they cannot fail.
+// The clocks go through the vDSO (libc's clock_gettime): the only calls here that bypass the door, and they cannot
+// fail.
 std::uint64_t monotonic_ns() noexcept {
   timespec now;
   ::clock_gettime(CLOCK_MONOTONIC, &now);

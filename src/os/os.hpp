@@ -1,5 +1,5 @@
-// The operating system as libstealth sees it: the only room that makes system calls. Nothing here allocates, touches errno, or
-// knows of any other room. Every call may fail, and says so; what is at hand then is as it was before.
+// The operating system as libstealth sees it: the only room that makes system calls. Nothing here allocates, touches
+// errno, or knows of any other room. Every call may fail, and says so; what is at hand then is as it was before.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,8 @@ namespace stealth::os {
 // The one door to the kernel: returns the result, or -errno. Tests link another one in, that fails on demand.
 long sys(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) noexcept;
 
-// --- memory -------------------------------------------------------------------------------------------------------------
+// --- memory
+// -------------------------------------------------------------------------------------------------------------
 [[nodiscard]] std::size_t page_size() noexcept;
 // Addresses without memory (PROT_NONE, not counted against overcommit); null on failure.
 [[nodiscard]] void* reserve(std::size_t bytes) noexcept;
@@ -20,7 +21,8 @@ long sys(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0
 [[nodiscard]] bool commit(void* at, std::size_t bytes) noexcept;
 // Gives addresses back for good.
 bool unmap(void* at, std::size_t bytes) noexcept;
-// Gives the contents back to the kernel, keeps the addresses; they read as zero afterwards. False for locked memory, too.
+// Gives the contents back to the kernel, keeps the addresses; they read as zero afterwards. False for locked memory,
+// too.
 [[nodiscard]] bool purge(void* at, std::size_t bytes) noexcept;
 // Moves the pages of one range of ours to another; the old addresses stay ours, and empty.
 [[nodiscard]] bool move_pages(void* from, void* to, std::size_t bytes) noexcept;
@@ -29,8 +31,9 @@ bool unmap(void* at, std::size_t bytes) noexcept;
 // Leaves the range out of core dumps.
 bool exclude_from_dumps(void* at, std::size_t bytes) noexcept;
 
-// --- waiting, time, threads ---------------------------------------------------------------------------------------------
-// Sleeps while *word == expected, at most timeout_ns; returns early on a wake, a signal or a changed word.
+// --- waiting, time, threads
+// --------------------------------------------------------------------------------------------- Sleeps while *word ==
+// expected, at most timeout_ns; returns early on a wake, a signal or a changed word.
 void futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept;
 void futex_wake(std::uint32_t const* word, int threads) noexcept;
 void yield() noexcept;
@@ -41,15 +44,17 @@ void yield() noexcept;
 [[nodiscard]] int thread_id() noexcept;
 [[nodiscard]] bool thread_exists(int thread) noexcept;
 
-// --- files --------------------------------------------------------------------------------------------------------------
-// Reads at most `capacity` bytes from the beginning; -1 on failure.
+// --- files
+// -------------------------------------------------------------------------------------------------------------- Reads
+// at most `capacity` bytes from the beginning; -1 on failure.
 long read_file(char const* path, char* into, std::size_t capacity) noexcept;
 bool write_all(int file, char const* text, std::size_t bytes) noexcept;
 // Creates or cuts a regular file that only this user may read, never through a link; a descriptor or -errno.
 int create_file(char const* path) noexcept;
 void close_file(int file) noexcept;
 
-// --- limits (limits.cpp) ------------------------------------------------------------------------------------------------
+// --- limits (limits.cpp)
+// ------------------------------------------------------------------------------------------------
 inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 // What RLIMIT_AS still allows to map, in bytes.
 [[nodiscard]] std::uint64_t address_space_left() noexcept;

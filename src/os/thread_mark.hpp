@@ -1,10 +1,11 @@
 // A mark that a living thread holds and that the kernel takes off when the thread ends, however it ends.
 //
-// It is a robust pthread mutex that the thread locks and never unlocks: at thread exit the kernel itself walks the thread's list
-// of robust futexes and marks them ownerless. So nothing of ours runs when a thread ends: no pthread key (one of 1,024), no
-// __cxa_thread_atexit_impl (it allocates and takes the loader's lock), no wrapped start routine (which misses the threads that
-// libc starts itself), and frees after the last destructor are like any other. Where robust mutexes are missing (qemu's user
-// mode), the thread's id is asked for instead.
+// It is a robust pthread mutex that the thread locks and never unlocks: at thread exit the kernel itself walks the
+// thread's list of robust futexes and marks them ownerless. So nothing of ours runs when a thread ends: no pthread key
+// (one of 1,024), no
+// __cxa_thread_atexit_impl (it allocates and takes the loader's lock), no wrapped start routine (which misses the
+// threads that libc starts itself), and frees after the last destructor are like any other. Where robust mutexes are
+// missing (qemu's user mode), the thread's id is asked for instead.
 #pragma once
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-// The other door to the kernel: passes every call through and counts it, unless a test has said what shall happen instead.
-// Calls are named by their numbers (SYS_mmap, …). Threads may call while a test changes its mind.
+// The other door to the kernel: passes every call through and counts it, unless a test has said what shall happen
+// instead. Calls are named by their numbers (SYS_mmap, …). Threads may call while a test changes its mind.
 #pragma once
 
 #include <sys/syscall.h>

@@ -79,8 +79,13 @@ step() {
   return "$status"
 }
 
-# The end of a log, for an error that the line itself cannot explain.
-show_tail() { tail -n "${2:-25}" "$1" | sed 's/^/  | /' >&2; }
+# What a log says of a failure, for an error that the line itself cannot explain: from the first step that failed on,
+# as ninja names it, else its end.
+show_failure() {
+  local lines
+  lines=$(awk '/^FAILED/ { found = 1 } found && count++ < 25' "$1")
+  printf '%s\n' "${lines:-$(tail -n 25 "$1")}" | sed 's/^/  | /' >&2
+}
 
 # A package that brings a server would also start it, here and now, on the user's machine. While we install, Debian's
 # own hook for that says no; it is removed again, and one that was there before is left alone.
@@ -189,7 +194,7 @@ configure() {
   local log
   log=$(mktemp)
   if ! step 'configuring' "$log" meson setup "${again[@]}" --buildtype=release "$build" "$root"; then
-    show_tail "$log"
+    show_failure "$log"
     fail 1 "cannot configure $build: meson failed, see above; if the directory is stale, remove it and try again"
   fi
   mkdir -p "$logs"
@@ -199,7 +204,7 @@ configure() {
 # compile TARGET…: `all`, or others that meson.build files name
 compile() {
   if ! step 'building' "$logs/build.log" ninja -C "$build" "$@"; then
-    show_tail "$logs/build.log"
+    show_failure "$logs/build.log"
     fail 1 "the build is broken: see above or $logs/build.log; mend it, or remove $build and try again"
   fi
 }

@@ -92,7 +92,8 @@ TEST_F(Failures, ExtendingAtTheFrontier) {
   auto* const run = own.arena.allocate(Zone::spans, 1, 1);
   ASSERT_TRUE(fill(own, run, P, 'x'));
   std::uint32_t slots = 1;
-  while (own.arena.extend(run, slots + 1) && own.arena.contains(own.arena.offset_of(own.memory(run) + (slots + 1) * kSlot)))
+  while (own.arena.extend(run, slots + 1) &&
+         own.arena.contains(own.arena.offset_of(own.memory(run) + (slots + 1) * kSlot)))
     ++slots;
   std::uint32_t const whole = run->slots;
   fake::fail(SYS_mprotect, 1, ENOMEM, fake::kForEver);

@@ -52,13 +52,21 @@ class Model {
 
   void one_step() {
     switch (random_.below(16)) {
-      case 0: case 1: case 2: case 3: case 4:
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+      case 4:
         return allocate();
-      case 5: case 6: case 7:
+      case 5:
+      case 6:
+      case 7:
         return free_one();
-      case 8: case 9:
+      case 8:
+      case 9:
         return extend();
-      case 10: case 11:
+      case 10:
+      case 11:
         return shrink();
       case 12:
         return move();
@@ -216,8 +224,8 @@ class Model {
       expect_contents(held);
     }
     ASSERT_GE(own_.held(), written * kPage);
-    // What the kernel keeps for us is charged; and what is charged, less what lies free, was touched by the model or was
-    // dirty when it was handed out.
+    // What the kernel keeps for us is charged; and what is charged, less what lies free, was touched by the model or
+    // was dirty when it was handed out.
     ASSERT_LE(test::resident_pages(base(), committed()) * kPage, own_.held());
     if (own_.arena.purge(0) > 0) {
       ASSERT_TRUE(own_.arena.is_valid());

@@ -35,7 +35,8 @@ TEST(Runs, FreedInAnyOrderTheyBecomeOne) {
   for (int round = 0; round < 50; ++round) {
     std::vector<stealth::Run*> runs;
     std::uint32_t slots = 0;
-    while (stealth::Run* const run = own.arena.allocate(Zone::slabs, 1 + static_cast<std::uint32_t>(random.below(4)), 1)) {
+    while (stealth::Run* const run =
+               own.arena.allocate(Zone::slabs, 1 + static_cast<std::uint32_t>(random.below(4)), 1)) {
       runs.push_back(run);
       slots += run->slots;
     }

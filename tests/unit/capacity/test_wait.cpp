@@ -1,5 +1,5 @@
-// Waiting: by whom it is ended, how long it takes at most, and the verdicts. Times are bounded generously: a busy machine
-// is late, and never early.
+// Waiting: by whom it is ended, how long it takes at most, and the verdicts. Times are bounded generously: a busy
+// machine is late, and never early.
 #include <gtest/gtest.h>
 
 #include "capacity/budget.hpp"
@@ -87,12 +87,13 @@ TEST_F(Waiting, EndsByPatience) {
   EXPECT_EQ(budget_.facts().waits, 1u);
   EXPECT_GE(budget_.facts().longest_ns, 79 * kMs);
   EXPECT_EQ(budget_.facts().held, 100u);
-  EXPECT_NE(said().find("stealth: capacity reached: allocation slows down; holding 100 B"), std::string::npos) << said();
+  EXPECT_NE(said().find("stealth: capacity reached: allocation slows down; holding 100 B"), std::string::npos)
+      << said();
   EXPECT_NE(said().find("ENOMEM"), std::string::npos) << said();
 }
 
-// Where the policy lets allocations through, waits begin short, because they often hold up the very thread that would free;
-// they grow up to the patience as long as nothing is released.
+// Where the policy lets allocations through, waits begin short, because they often hold up the very thread that would
+// free; they grow up to the patience as long as nothing is released.
 TEST_F(Waiting, GrantsComeSoonAtFirst) {
   budget_.configure(full_at(100, 120, OnExhausted::grant));
   ASSERT_TRUE(budget_.try_charge(100, Charge::within));
@@ -105,7 +106,8 @@ TEST_F(Waiting, GrantsComeSoonAtFirst) {
   EXPECT_TRUE(soon([&] {
     EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::granted);
     return budget_.facts().longest_ns >= 119 * kMs;
-  })) << "the longest was " << budget_.facts().longest_ns;
+  })) << "the longest was "
+      << budget_.facts().longest_ns;
   EXPECT_LT(first, 119 * kMs);
   EXPECT_LT(budget_.facts().longest_ns, 1500 * kMs);
 }

@@ -1,10 +1,11 @@
 // Starting the engine for tests, asking it for its figures, and blocks that know what stands in them.
 //
-// The engine is one for the whole process. Programs start it once for all of their tests, with EngineStart; where each test
-// wants an engine of its own, it runs in a child process, by IN_A_CHILD.
+// The engine is one for the whole process. Programs start it once for all of their tests, with EngineStart; where each
+// test wants an engine of its own, it runs in a child process, by in_a_child().
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -71,15 +72,23 @@ class EngineStart : public testing::Environment {
   Start setup_;
 };
 
-// Runs the statements in a child process; what fails there fails here.
-#define IN_A_CHILD(...)                                             \
-  EXPECT_EXIT(                                                      \
-      {                                                             \
-        __VA_ARGS__;                                                \
-        std::fflush(stdout);                                        \
-        _exit(testing::Test::HasFailure() ? 1 : 0);                 \
-      },                                                            \
-      testing::ExitedWithCode(0), "")
+// Runs the body in a child process; what fails there fails here.
+template <class Body>
+void in_a_child(Body body) {
+  std::fflush(nullptr);
+  pid_t const child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(100);
+    body();
+    std::fflush(nullptr);
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_FALSE(WIFSIGNALED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(status, 0) << "in the child";
+}
 
 // The engine's figures at one moment.
 struct Census {

@@ -14,7 +14,7 @@ std::string text_of(void const* p) {
 }
 
 // The exact line, and nothing else.
-#define EXPECT_FAULT(statement, line) \
+#define EXPECT_FAULT(statement, line)                                         \
   EXPECT_EXIT(static_cast<void>(statement), testing::KilledBySignal(SIGABRT), \
               testing::Matcher<std::string const&>("stealth: " + std::string(line) + "\n"))
 
@@ -47,10 +47,11 @@ TEST_F(FaultsDeathTest, DoubleFreeOfASmallBlock) {
 
 TEST_F(FaultsDeathTest, DoubleFreeOfASpan) {
   void* const p = allocate(100'000);
-  EXPECT_FAULT((deallocate(p), deallocate(p)),
-               "double free: " + text_of(p) +
-                   " is not allocated: a large allocation freed before, or a pointer inside one, or a block of a slab that was "
-                   "given back");
+  EXPECT_FAULT(
+      (deallocate(p), deallocate(p)),
+      "double free: " + text_of(p) +
+          " is not allocated: a large allocation freed before, or a pointer inside one, or a block of a slab that was "
+          "given back");
   deallocate(p);
 }
 
@@ -74,14 +75,15 @@ TEST_F(FaultsDeathTest, InsideASpan) {
                "invalid free: " + text_of(p + 16) + " is 16 bytes inside the large allocation at " + text_of(p));
   EXPECT_FAULT(reallocate(p + 16, 10),
                "invalid free: " + text_of(p + 16) + " is 16 bytes inside the large allocation at " + text_of(p));
-  EXPECT_EXIT(deallocate(p + 5 * kSlot), testing::KilledBySignal(SIGABRT), "^stealth: double free: .* or a pointer inside one");
+  EXPECT_EXIT(deallocate(p + 5 * kSlot), testing::KilledBySignal(SIGABRT),
+              "^stealth: double free: .* or a pointer inside one");
   deallocate(p);
 }
 
 TEST_F(FaultsDeathTest, InsideABlock) {
   char* const p = foreign(160);
-  EXPECT_FAULT(deallocate(p + 8),
-               "invalid free: " + text_of(p + 8) + " is 8 bytes inside the block at " + text_of(p) + " (size class 160)");
+  EXPECT_FAULT(deallocate(p + 8), "invalid free: " + text_of(p + 8) + " is 8 bytes inside the block at " + text_of(p) +
+                                      " (size class 160)");
   deallocate(p);
 }
 
@@ -97,17 +99,18 @@ TEST_F(FaultsDeathTest, NeverHandedOut) {
 }
 
 TEST_F(FaultsDeathTest, Foreign) {
-  int local = 0;
-  EXPECT_FAULT(deallocate(&local), "invalid free: " + text_of(&local) + " was never allocated");
-  EXPECT_FAULT(reallocate(&local, 10), "invalid free: " + text_of(&local) + " was never allocated");
+  alignas(16) static char local[64];
+  EXPECT_FAULT(deallocate(local), "invalid free: " + text_of(local) + " was never allocated");
+  EXPECT_FAULT(reallocate(local, 10), "invalid free: " + text_of(local) + " was never allocated");
   deallocate(nullptr);
-  EXPECT_EQ(usable_size(&local), 0u) << "a foreign pointer's size is the next allocator's business";
+  EXPECT_EQ(usable_size(local), 0u) << "a foreign pointer's size is the next allocator's business";
   EXPECT_EQ(usable_size(nullptr), 0u);
 }
 
 TEST_F(FaultsDeathTest, FreedSpansHaveNoSizeAndCannotGrow) {
   void* const p = allocate(100'000);
-  EXPECT_EXIT((deallocate(p), static_cast<void>(usable_size(p))), testing::KilledBySignal(SIGABRT), "^stealth: double free: ");
+  EXPECT_EXIT((deallocate(p), static_cast<void>(usable_size(p))), testing::KilledBySignal(SIGABRT),
+              "^stealth: double free: ");
   EXPECT_EXIT((deallocate(p), static_cast<void>(reallocate(p, 10))), testing::KilledBySignal(SIGABRT),
               "^stealth: double free: ");
   deallocate(p);

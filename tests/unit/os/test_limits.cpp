@@ -36,7 +36,7 @@ TEST_F(Limits, UnifiedGroup) {
   fake::serve("/sys/fs/cgroup/a/b/memory.max", "1048576\n");
   EXPECT_EQ(os::cgroup_limit(), 1048576u);
   EXPECT_EQ(fake::opened(), (std::vector<std::string>{kGroups, "/sys/fs/cgroup/a/b/memory.max",
-                                                       "/sys/fs/cgroup/a/memory.max", "/sys/fs/cgroup/memory.max"}));
+                                                      "/sys/fs/cgroup/a/memory.max", "/sys/fs/cgroup/memory.max"}));
 }
 
 TEST_F(Limits, TheTightestAncestorCounts) {

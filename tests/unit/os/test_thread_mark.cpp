@@ -145,8 +145,8 @@ TEST_P(Mark, ManyMarksOfOneThread) {
   for (ThreadMark* mark : marks) EXPECT_TRUE(soon([&] { return claimed_elsewhere(*mark); }));
 }
 
-// A trim takes over the marks of ended threads for a moment. What it gives back is anybody's; its own mark, and what else the
-// kernel takes off when the thread ends, stay as they were.
+// A trim takes over the marks of ended threads for a moment. What it gives back is anybody's; its own mark, and what
+// else the kernel takes off when the thread ends, stay as they were.
 TEST_P(Mark, ReleasedByItsHolder) {
   ThreadMark& first = fresh();
   ThreadMark& own = fresh();

@@ -1,0 +1,209 @@
+// Threads that come and go: heaps are taken over, whole, and stay few. Built twice: the second program's robust mutexes
+// are missing, so that the thread's id is asked for (see no_robust.cpp).
+#include <pthread.h>
+
+#include "engine.hpp"
+
+namespace {
+
+using namespace stealth;
+using test::Block;
+using test::census;
+using test::expect_consistent;
+
+std::uint64_t heaps() { return census().all.heaps; }
+
+class Threads : public testing::Test {
+ protected:
+  void SetUp() override {
+    deallocate(allocate(16));
+    trim();
+    live_ = census().all.live;
+  }
+  void TearDown() override {
+    trim();
+    EXPECT_EQ(census().all.live, live_);
+    expect_consistent();
+  }
+  std::uint64_t live_ = 0;
+};
+
+// Without robust mutexes the kernel may know a joined thread for a moment longer.
+constexpr std::uint64_t kLate = 16;
+
+TEST_F(Threads, OneAfterTheOther) {
+  std::uint64_t const before = heaps();
+  for (int i = 0; i < test::rounds(10'000); ++i) {
+    std::thread([] {
+      Block block{static_cast<char*>(allocate(100)), 100, 1};
+      test::write(block);
+      void* const other = allocate(5000);
+      EXPECT_TRUE(test::intact(block));
+      deallocate(block.at);
+      deallocate(other);
+    }).join();
+  }
+  EXPECT_LE(heaps(), before + 1 + kLate);
+}
+
+TEST_F(Threads, WhatTheyHeldIsUsedAgain) {
+  std::thread([] { deallocate(allocate(100)); }).join();
+  std::uint64_t const before = g_budget.held();
+  for (int i = 0; i < 200; ++i) {
+    std::thread([] {
+      std::vector<Block> blocks = test::make_blocks(500, 1000, 1);
+      test::free_blocks(blocks);
+      void* const span = allocate(300'000);
+      std::memset(span, 1, 300'000);
+      deallocate(span);
+    }).join();
+  }
+  EXPECT_LE(g_budget.held(), before + (kLate + 2) * kMiB);
+}
+
+// Beginnings and ends overlap. TSan does not see that the kernel orders them.
+TEST_F(Threads, ThousandsOverlapping) {
+  if (test::kTsan) GTEST_SUCCEED() << "what overlaps here, TSan takes for races";
+  std::uint64_t const before = heaps();
+  constexpr int kAtOnce = 12;
+  std::atomic<int> left{test::kTsan ? 0 : test::rounds(10'000)};
+  std::vector<std::thread> starters;
+  for (int i = 0; i < kAtOnce; ++i) {
+    starters.emplace_back([&] {
+      while (left-- > 0) {
+        std::thread([] {
+          std::vector<Block> blocks = test::make_blocks(5, 300, 7);
+          test::free_blocks(blocks);
+        }).join();
+      }
+    });
+  }
+  for (std::thread& starter : starters) starter.join();
+  EXPECT_LE(heaps(), before + 3 * kAtOnce + kLate);
+}
+
+TEST_F(Threads, DetachedCancelledAndExited) {
+  std::uint64_t const before = heaps();
+  int const groups = test::rounds(300);
+  for (int i = 0; i < groups; ++i) {
+    static std::atomic<int> ended;
+    ended = 0;
+    auto const body = [](void* how) -> void* {
+      struct AtExit {
+        ~AtExit() {
+          deallocate(allocate(4000));
+          ++ended;
+        }
+      };
+      static thread_local AtExit at_exit;
+      static_cast<void>(&at_exit);
+      deallocate(allocate(200));
+      if (how == nullptr) return nullptr;
+      if (how == &ended) pthread_exit(nullptr);
+      while (true) usleep(10'000);
+    };
+    pthread_t exited, cancelled;
+    ASSERT_EQ(pthread_create(&exited, nullptr, body, &ended), 0);
+    ASSERT_EQ(pthread_join(exited, nullptr), 0);
+    ASSERT_EQ(pthread_create(&cancelled, nullptr, body, &live_), 0);
+    ASSERT_EQ(pthread_cancel(cancelled), 0);
+    ASSERT_EQ(pthread_join(cancelled, nullptr), 0);
+    if (!test::kTsan) {  // nothing orders its end for TSan
+      pthread_t detached;
+      pthread_attr_t attributes;
+      pthread_attr_init(&attributes);
+      pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+      ASSERT_EQ(pthread_create(&detached, &attributes, body, nullptr), 0);
+      pthread_attr_destroy(&attributes);
+      ASSERT_TRUE(test::soon([] { return ended >= 2; }));
+    }
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_LE(heaps(), before + 2 + kLate);
+}
+
+// A trim takes ended threads' heaps over for a moment. They, and its own, must be there for the next threads.
+TEST_F(Threads, TrimsLoseNoHeap) {
+  auto const several = [] { test::in_threads(4, [](int) { deallocate(allocate(64)); }); };
+  several();
+  std::uint64_t const before = heaps();
+  for (int i = 0; i < 60; ++i) {
+    several();
+    trim();
+    std::thread([] {
+      deallocate(allocate(64));
+      trim();
+      deallocate(allocate(64));
+      trim();
+    }).join();
+  }
+  EXPECT_LE(heaps(), before + 1 + kLate);
+}
+
+// A heap whose thread lives is nobody else's, however often everything is trimmed and collected.
+TEST_F(Threads, LivingThreadsKeepTheirHeaps) {
+  std::atomic<bool> done{false};
+  std::vector<Heap*> seen(4);
+  test::in_threads(4, [&](int index) {
+    deallocate(allocate(64));
+    seen[static_cast<std::size_t>(index)] = t_thread.heap;
+    if (index == 0) {
+      for (int i = 0; i < 50; ++i) {
+        trim();
+        std::thread([&] {
+          deallocate(allocate(64));
+          for (std::size_t other = 0; other < 4; ++other) EXPECT_NE(t_thread.heap, seen[other]);
+        }).join();
+      }
+      done = true;
+    } else {
+      while (!done) {
+        deallocate(allocate(64));
+        std::this_thread::yield();
+      }
+    }
+    EXPECT_EQ(seen[static_cast<std::size_t>(index)], t_thread.heap);
+  });
+}
+
+TEST_F(Threads, BlocksOutliveTheirThreads) {
+  std::vector<Block> blocks;
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    std::thread([&] {
+      for (std::size_t const size : {16u, 700u, 9000u, 70'000u}) blocks.push_back(test::make_blocks(1, size, i)[0]);
+    }).join();
+  }
+  expect_consistent();
+  EXPECT_GE(census().all.live, live_ + 50 * 79'716);
+  test::free_blocks(blocks);
+}
+
+TEST_F(Threads, TheProgramsOwnRobustMutexes) {
+  pthread_mutexattr_t robust;
+  pthread_mutexattr_init(&robust);
+  pthread_mutexattr_setrobust(&robust, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_t before, after;
+  if (pthread_mutex_init(&before, &robust) != 0)
+    GTEST_SUCCEED();  // in the program where they are missing
+  else {
+    pthread_mutex_init(&after, &robust);
+    for (int i = 0; i < 20; ++i) {
+      test::in_threads(3, [](int) { deallocate(allocate(64)); });
+      std::thread([&] {
+        pthread_mutex_lock(&before);
+        deallocate(allocate(64));
+        trim();
+        pthread_mutex_lock(&after);
+        deallocate(allocate(64));
+      }).join();
+      for (pthread_mutex_t* const mutex : {&before, &after}) {
+        ASSERT_EQ(pthread_mutex_trylock(mutex), EOWNERDEAD);
+        ASSERT_EQ(pthread_mutex_consistent(mutex), 0);
+        ASSERT_EQ(pthread_mutex_unlock(mutex), 0);
+      }
+    }
+  }
+  pthread_mutexattr_destroy(&robust);
+}
+
+}  // namespace
