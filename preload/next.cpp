@@ -60,9 +60,11 @@ void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   if (!resolve()) return bootstrap::allocate(size, alignment);
   g_calls.fetch_add(1, std::memory_order_relaxed);
   g_bytes.fetch_add(size, std::memory_order_relaxed);
+  // Some align what is smaller than this to 8 bytes only, and forget the alignment that was asked for with size 0.
+  size = max(size, kMinAlignment);
   if (alignment > kMinAlignment) {
     if (g_next.memalign == nullptr) return nullptr;
-    void* const p = g_next.memalign(alignment, max(size, std::size_t{1}));  // some forget the alignment of nothing
+    void* const p = g_next.memalign(alignment, size);
     if (p != nullptr && zeroed) std::memset(p, 0, size);
     return p;
   }
