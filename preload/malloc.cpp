@@ -9,7 +9,6 @@
 #define STEALTH_EXPORT extern "C" __attribute__((visibility("default")))
 
 using stealth::kMinAlignment;
-using stealth::kPage;
 
 namespace {
 

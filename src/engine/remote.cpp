@@ -55,7 +55,7 @@ void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcep
   }
   block->next = batch.head;
   batch.head = block;
-  if (++batch.count >= kBatchBlocks || batch.count * c.block >= kBatchBytes) post(batch);
+  if (++batch.count >= kBatchBlocks || std::size_t{batch.count} * c.block >= kBatchBytes) post(batch);
 }
 
 void Heap::post_batches() noexcept {

@@ -1,5 +1,7 @@
 // The engine at its capacity: never beyond it but by a grant; idle memory before waits; waits that end when others
 // free.
+#include <ctime>
+
 #include "engine.hpp"
 
 namespace {
@@ -114,10 +116,55 @@ void one_waits(std::size_t size, void (*use)(std::size_t)) {
   test::expect_consistent();
 }
 
+// Where nobody frees, a call's wait is as long as the patience. What the waiter itself does in between (tries, gives
+// back what it could not use) must not look like somebody's release: it would neither sleep nor come to an end.
+TEST(Capacity, AWaiterDoesNotFeedItself) {
+  auto const run = [](test::Start start, void* (*get)()) {
+    start.limits = capacity_of(kCapacity, 200, OnExhausted::enomem);
+    ASSERT_TRUE(start_engine(start));
+    std::vector<Block> rest = test::make_blocks(15, kMiB - kPage, 1);
+    auto const cpu_ms = [] {
+      timespec used{};
+      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+      return static_cast<std::uint64_t>(used.tv_sec * 1000 + used.tv_nsec / 1'000'000);
+    };
+    std::uint64_t const cpu_before = cpu_ms();
+    auto const begin = std::chrono::steady_clock::now();
+    int got = 0;
+    while (get() != nullptr) ASSERT_LT(++got, 100'000);
+    EXPECT_GE(test::ms_since(begin), 190u);
+    EXPECT_LT(test::ms_since(begin), 4000u);
+    EXPECT_LT(cpu_ms() - cpu_before, 2500u);
+    EXPECT_EQ(g_budget.facts().refusals, 1u);
+    test::free_blocks(rest);
+    test::expect_consistent();
+  };
+  test::in_a_child([&] { run({}, [] { return allocate(100); }); });
+  test::in_a_child([&] { run({}, [] { return allocate(20'000); }); });
+  test::in_a_child([&] { run({}, [] { return allocate(200'000); }); });
+  test::in_a_child([&] { run({}, [] { return allocate_zeroed(5 * kMiB); }); });
+  test::in_a_child([&] { run({}, [] { return allocate_aligned(300'000, kMiB); }); });
+  test::in_a_child([&] {
+    run({}, [] {
+      static void* growing = nullptr;
+      static std::size_t size = 0;
+      void* const p = reallocate(growing, size += 300'000);
+      if (p != nullptr) growing = p;
+      return p;
+    });
+  });
+  test::in_a_child([&] {
+    run({.classes = {test::exactly(kMiB), test::exactly(3 * kMiB, 100)}}, [] { return allocate(3 * kMiB); });
+  });
+  test::in_a_child([&] {
+    run({.classes = {test::exactly(kMiB), test::exactly(4096, 100'000)}}, [] { return allocate(4096); });
+  });
+}
+
 TEST(Capacity, AFreeEndsTheWait) {
   auto const run = [](std::size_t size, void (*use)(std::size_t)) {
     // Filling up must not wait for long, the waiter must: the patience is set anew in between, while nobody waits.
-    ASSERT_TRUE(start_engine({.limits = capacity_of(kCapacity, 2000, OnExhausted::enomem)}));
+    ASSERT_TRUE(start_engine({.limits = capacity_of(kCapacity, 1000, OnExhausted::enomem)}));
     one_waits(size, use);
   };
   auto const small = [](std::size_t size) {
