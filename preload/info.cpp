@@ -19,7 +19,7 @@ struct mallinfo2 gather() {
   std::uint64_t const large = s.engine.large_bytes;
   std::uint64_t const small = s.engine.live - large;
   info.arena = static_cast<std::size_t>(s.stalls.held > large ? s.stalls.held - large : 0);
-  info.hblks = static_cast<std::size_t>(s.engine.large_calls);
+  info.hblks = static_cast<std::size_t>(s.engine.large_blocks);
   info.hblkhd = static_cast<std::size_t>(large);
   info.usmblks = s.stalls.peak_held;
   info.uordblks = static_cast<std::size_t>(small);

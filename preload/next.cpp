@@ -38,7 +38,17 @@ void look_up(F& function, char const* name) {
 
 }  // namespace
 
-void* find(char const* name) noexcept { return ::dlsym(RTLD_NEXT, name); }
+void* find(char const* name) noexcept {
+  if (void* const found = ::dlsym(RTLD_NEXT, name); found != nullptr) return found;
+  // A C++ plugin of a C program brings the runtime into a scope of its own.
+  for (char const* runtime : {"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1"}) {
+    void* const handle = ::dlopen(runtime, RTLD_LAZY | RTLD_NOLOAD);
+    void* const found = handle == nullptr ? nullptr : ::dlsym(handle, name);
+    if (handle != nullptr) ::dlclose(handle);
+    if (found != nullptr) return found;
+  }
+  return nullptr;
+}
 
 bool resolve() noexcept {
   State state = g_state.load(std::memory_order_acquire);

@@ -15,8 +15,8 @@ bool resolve() noexcept;
 void deallocate(void* p) noexcept;
 [[nodiscard]] void* reallocate(void* p, std::size_t size) noexcept;
 [[nodiscard]] std::size_t usable_size(void* p) noexcept;
-// The same name's next definition, by the C++ runtime's way to fail: throws after the new-handler gave up. For
-// operators new.
+// The C++ runtime's own definition of an operator new, which throws after the new-handler gave up; null without a
+// runtime.
 [[nodiscard]] void* find(char const* name) noexcept;
 
 struct Facts {

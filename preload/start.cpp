@@ -17,6 +17,7 @@
 #include "engine/slab.hpp"
 #include "next.hpp"
 #include "os/os.hpp"
+#include "statistics.hpp"
 
 namespace stealth {
 
@@ -28,6 +29,7 @@ enum class State : std::uint8_t { not_started, starting, started };
 constinit std::atomic<State> g_state{State::not_started};
 constinit config::Config g_settings;
 constinit char g_program_name[64] = {};
+constinit int g_owning_process = 0;
 
 // --- what the engine asks of the outside ---
 
@@ -105,7 +107,14 @@ std::size_t reservation_bytes() {
   return left == os::kUnlimited ? kReservation : static_cast<std::size_t>(min<std::uint64_t>(kReservation, left / 2));
 }
 
+void after_fork_in_child() {
+  fork_in_child();
+  reset_statistics_buffer();
+  g_owning_process = os::process_id();
+}
+
 void start_engine() {
+  g_owning_process = os::process_id();
   config::Origin const origin = {environ, program_invocation_short_name, ::getauxval(AT_SECURE) != 0};
   Text(g_program_name, sizeof g_program_name - 1) << program_invocation_short_name;
   bool const served = config::load(g_settings, origin, {say, nullptr});
@@ -116,13 +125,19 @@ void start_engine() {
   g_arena.set_purge_delay(
       static_cast<std::uint32_t>(min<std::uint64_t>(g_settings.purge_delay / config::millisecond, 1u << 30)));
   g_arena.set_dumpable(g_settings.dumpable);
+  if (os::page_size() > kSlot) {
+    report("the system's pages of ", Bytes{os::page_size()},
+           " are larger than what libstealth purges; everything goes to the "
+           "next allocator");
+    return;
+  }
   if (!g_arena.reserve(reservation_bytes())) {
     report("no address space can be reserved (RLIMIT_AS?); everything goes to the next allocator");
     return;
   }
   configure_classes();
   publish_classes();
-  pthread_atfork(fork_prepare, fork_in_parent, fork_in_child);
+  pthread_atfork(fork_prepare, fork_in_parent, after_fork_in_child);
   if (!preallocate())
     report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
   remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",
@@ -153,6 +168,8 @@ bool start() noexcept {
 }
 
 config::Config const& settings() noexcept { return g_settings; }
+
+int owning_process() noexcept { return g_owning_process; }
 
 char const* program_name() noexcept { return g_program_name; }
 

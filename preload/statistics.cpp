@@ -113,6 +113,8 @@ StatisticsBuffer& statistics_buffer() noexcept {
 
 void release_statistics_buffer() noexcept { g_buffer_mutex.unlock(); }
 
+void reset_statistics_buffer() noexcept { g_buffer_mutex.reset(); }
+
 Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context) noexcept {
   EngineFacts const engine = gather_facts(each, context);
   return {engine, g_budget.facts(), next::facts(), g_arena.free_dirty_bytes()};

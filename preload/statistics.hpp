@@ -21,6 +21,7 @@ using StatisticsBuffer = FixedText<16384>;
 // One buffer for the process, locked until it is released.
 [[nodiscard]] StatisticsBuffer& statistics_buffer() noexcept;
 void release_statistics_buffer() noexcept;
+void reset_statistics_buffer() noexcept;  // in a forked child, whose holder is not there
 
 void write_text(Text& out) noexcept;
 void write_json(Text& out) noexcept;

@@ -39,7 +39,7 @@ bool Arena::reserve(std::size_t bytes) noexcept {
   for (; bytes >= kMiB; bytes /= 2) {
     std::size_t const slots = bytes >> kSlotShift;
     std::size_t const tables = slots * kTableBytesPerSlot + 3 * kTableStep;
-    std::size_t const alignment = bytes >= 64 * kMiB ? kHugePage : 512 * kKiB;
+    std::size_t const alignment = bytes >= 64 * kMiB ? kHugePage : kMostSlabBytes;
     std::size_t const total = align_up(tables, kTableStep) + alignment + bytes;
     auto* const start = static_cast<char*>(os::reserve(total));
     if (start == nullptr) continue;
@@ -111,6 +111,7 @@ void Arena::insert_free(std::uint32_t first, std::uint32_t slots, std::uint32_t 
                         std::uint32_t now_ms) noexcept {
   auto const swallow = [&](Run* neighbour) {
     remove_free(neighbour);
+    if (neighbour->dirty_pages > dirty) now_ms = neighbour->freed_ms;  // the age of the larger part
     dirty += neighbour->dirty_pages;
     slots += neighbour->slots;
   };
@@ -155,10 +156,10 @@ Run* Arena::find(Zone zone, std::uint32_t slots, std::uint32_t align, std::uint3
     for (Run* run = free.bins[bin].front(); run != nullptr; run = List<Run>::next(run)) {
       std::uint32_t const start = slot_of(run);
       auto const aligned = static_cast<std::uint32_t>(align_up(base_slot + start, align) - base_slot);
-      if (aligned + slots > start + run->slots) continue;
-      if (best == nullptr || run->slots < best->slots) best = run, first = aligned;
-      // The last bin has no upper bound and is searched whole; elsewhere a few good fits are enough.
-      if (best->slots == slots || (++looked_at >= kBinScan && bin != kBins - 1)) break;
+      bool const fits = aligned + slots <= start + run->slots;
+      if (fits && (best == nullptr || run->slots < best->slots)) best = run, first = aligned;
+      // The last bin has no upper bound and is searched whole; elsewhere a few looks are enough.
+      if ((fits && run->slots == slots) || (++looked_at >= kBinScan && bin != kBins - 1)) break;
     }
     if (best != nullptr) return best;
     ++bin;

@@ -21,6 +21,8 @@ namespace stealth {
 inline constexpr std::size_t kSlotShift = 14;
 inline constexpr std::size_t kSlot = std::size_t{1} << kSlotShift;
 inline constexpr std::uint32_t kPagesPerSlot = kSlot / kPage;
+// The longest run whose slot number, not only its address, is to be aligned to its length.
+inline constexpr std::size_t kMostSlabBytes = 512 * kKiB;
 
 enum class Zone : std::uint8_t { slabs, spans };
 enum class RunState : std::uint8_t { none, free, used };
@@ -37,6 +39,12 @@ struct Run : ListNode {
   bool moved;  // pages came by mremap: the run is a mapping of its own until it is mapped afresh
 };
 inline constexpr std::size_t kRunStride = 128;
+
+enum class Moved : std::uint8_t {
+  pages,
+  not_at_all,   // copy instead
+  target_lost,  // the same, and the target is gone for good: its memory may be unmapped
+};
 
 class Arena {
  public:
@@ -63,13 +71,18 @@ class Arena {
   void free(Run* run) noexcept;
   [[nodiscard]] bool extend(Run* run, std::uint32_t slots) noexcept;  // in place
   void shrink(Run* run, std::uint32_t slots) noexcept;
-  // Moves the first `slots` slots' pages from one run to another; false: nothing was moved.
-  [[nodiscard]] bool move(Run* from, Run* to, std::uint32_t slots) noexcept;
+  // Moves the first `slots` slots' pages from one run to another.
+  [[nodiscard]] Moved move(Run* from, Run* to, std::uint32_t slots) noexcept;
   // Writes the map's words of a run (1 word for a span: only its start is a valid pointer).
   void set_owner(Run const* run, std::uint32_t words, std::uint32_t word) noexcept;
 
   // Gives the pages from the run's slot `slot` on back: a run may be longer than what is used of it, to grow into.
   void purge_from(Run const* run, std::uint32_t slot) noexcept;
+
+  // Clears a span's word; false: it was clear already.
+  [[nodiscard]] bool disown(Run const* span) noexcept {
+    return map_[slot_of(span)].exchange(0, std::memory_order_acq_rel) != 0;
+  }
 
   // Charges the pages up to `to`, given that those before `from` are charged. Called by the run's holder. False: beyond
   // what `how` allows, and nothing has changed.
@@ -129,7 +142,8 @@ class Arena {
   void remove_free(Run* run) noexcept;
   [[nodiscard]] Run* take(Run* free_run, std::uint32_t first, std::uint32_t slots) noexcept;
   [[nodiscard]] std::uint32_t dirty_pages(std::uint32_t first, std::uint32_t slots) const noexcept;
-  void clear_dirty(std::uint32_t first, std::uint32_t slots) noexcept;
+  void uncharge(std::uint32_t first, std::uint32_t slots) noexcept;
+  [[nodiscard]] bool map_afresh(Run const* run, std::uint32_t slots) noexcept;
   std::size_t purge_run(Run* run) noexcept;
   std::size_t purge_locked(std::uint32_t age_ms, std::uint32_t now_ms) noexcept;
   void purge_when_due(std::uint32_t now_ms) noexcept;
@@ -153,6 +167,8 @@ class Arena {
   std::uint32_t purge_delay_ms_ = 500;
   std::uint32_t last_purge_ms_ = 0;
   std::uint32_t moved_runs_ = 0;
+  bool moves_ = true;          // false once a failed move cost us a run
+  bool moves_several_ = true;  // the kernel moves ranges of several mappings at once, as far as we know
   bool dumpable_ = true;
   Budget& budget_;
 };

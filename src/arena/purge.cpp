@@ -20,8 +20,22 @@ std::uint32_t Arena::dirty_pages(std::uint32_t first, std::uint32_t slots) const
   return sum;
 }
 
-void Arena::clear_dirty(std::uint32_t first, std::uint32_t slots) noexcept {
+// Maps a run's memory afresh. False: the kernel refused and may have left a hole in our range; the run is not to be
+// used again. Its addresses are taken where that is possible, so that nobody else's memory comes to lie there.
+bool Arena::map_afresh(Run const* run, std::uint32_t slots) noexcept {
+  char* const memory = memory_of(run);
+  std::size_t const bytes = std::size_t{slots} << kSlotShift;
+  bool const usable = os::map_afresh(memory, bytes) || os::fill_hole(memory, bytes, true);
+  if (!usable) static_cast<void>(os::fill_hole(memory, bytes, false));
+  if (usable && !dumpable_) os::exclude_from_dumps(memory, bytes);
+  uncharge(slot_of(run), slots);
+  return usable;
+}
+
+void Arena::uncharge(std::uint32_t first, std::uint32_t slots) noexcept {
+  std::size_t const bytes = dirty_pages(first, slots) * kPage;
   for (std::uint32_t slot = first; slot < first + slots; ++slot) charged_[slot].store(0, std::memory_order_relaxed);
+  budget_.release(bytes);
 }
 
 void Arena::free(Run* run) noexcept {
@@ -29,16 +43,13 @@ void Arena::free(Run* run) noexcept {
   STEALTH_CHECK(run->state == RunState::used);
   std::uint32_t const first = slot_of(run);
   std::uint32_t const slots = run->slots;
-  if (run->moved && os::map_afresh(memory_of(run), std::size_t{slots} << kSlotShift)) {
-    if (!dumpable_) os::exclude_from_dumps(memory_of(run), std::size_t{slots} << kSlotShift);
-    budget_.release(dirty_pages(first, slots) * kPage);
-    clear_dirty(first, slots);
+  if (run->moved) {
     --moved_runs_;
+    if (!map_afresh(run, slots)) return;  // stays used, by nobody
   }
   std::uint32_t const now = os::coarse_ms();
   insert_free(first, slots, dirty_pages(first, slots), run->zone, now);
   purge_when_due(now);
-  budget_.announce_free();
 }
 
 void Arena::purge_when_due(std::uint32_t now_ms) noexcept {
@@ -59,11 +70,10 @@ std::size_t Arena::purge_run(Run* run) noexcept {
                  std::size_t{end - first} << kSlotShift)) {
     return 0;
   }
-  clear_dirty(first, end - first);
   std::size_t const bytes = run->dirty_pages * kPage;
   free_dirty_pages_.fetch_sub(run->dirty_pages, std::memory_order_relaxed);
   run->dirty_pages = 0;
-  budget_.release(bytes);
+  uncharge(first, end - first);
   return bytes;
 }
 
@@ -102,27 +112,37 @@ std::size_t Arena::purge(std::uint32_t age_ms) noexcept {
 void Arena::purge_from(Run const* run, std::uint32_t slot) noexcept {
   std::uint32_t const first = slot_of(run) + slot;
   std::uint32_t const count = run->slots - slot;
-  std::uint32_t const dirty = dirty_pages(first, count);
-  if (dirty == 0 || !os::purge(memory_of(run) + (std::size_t{slot} << kSlotShift), std::size_t{count} << kSlotShift))
-    return;
-  clear_dirty(first, count);
-  budget_.release(dirty * kPage);
+  if (dirty_pages(first, count) == 0) return;
+  if (os::purge(memory_of(run) + (std::size_t{slot} << kSlotShift), std::size_t{count} << kSlotShift))
+    uncharge(first, count);
 }
 
-bool Arena::move(Run* from, Run* to, std::uint32_t slots) noexcept {
+Moved Arena::move(Run* from, Run* to, std::uint32_t slots) noexcept {
   Hold hold(mutex_);
-  if (moved_runs_ >= kMostMoved) return false;
+  // A moved run that grew past what was moved is several mappings: kernels that do not move those are asked once.
+  if (!moves_ || moved_runs_ >= kMostMoved || (from->moved && !moves_several_)) return Moved::not_at_all;
   std::uint32_t const source = slot_of(from);
   std::uint32_t const target = slot_of(to);
-  if (!os::move_pages(memory_of(from), memory_of(to), std::size_t{slots} << kSlotShift)) return false;
+  std::size_t const bytes = std::size_t{slots} << kSlotShift;
+  if (!os::move_pages(memory_of(from), memory_of(to), bytes)) {
+    moves_several_ = false;
+    // What is there now, if it is no hole, may be ours or, in the worst case, somebody else's: then it is not touched
+    // again.
+    bool const whole = os::fill_hole(memory_of(to), bytes, true);
+    if (!whole) {
+      static_cast<void>(os::fill_hole(memory_of(to), bytes, false));
+      moves_ = false;
+    }
+    uncharge(target, slots);
+    return whole ? Moved::not_at_all : Moved::target_lost;
+  }
   if (!to->moved) ++moved_runs_;
   to->moved = true;
-  budget_.release(dirty_pages(target, slots) * kPage);  // what was there is unmapped
+  uncharge(target, slots);  // what was there is unmapped
   for (std::uint32_t i = 0; i < slots; ++i) {
-    charged_[target + i].store(charged_[source + i].load(std::memory_order_relaxed), std::memory_order_relaxed);
+    charged_[target + i].store(charged_[source + i].exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
   }
-  clear_dirty(source, slots);
-  return true;
+  return Moved::pages;
 }
 
 Run const* Arena::run_holding(std::size_t slot) const noexcept {

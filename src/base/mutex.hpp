@@ -54,24 +54,33 @@ class Mutex {
 class OwnerLock {
  public:
   void lock() noexcept {
-    if (held_.exchange(true, std::memory_order_acquire)) lock_slowly();
+    while (!try_lock_for(1'000'000'000)) {
+    }
+  }
+  // False: it stayed held for so long.
+  [[nodiscard]] bool try_lock_for(std::uint64_t ns) noexcept {
+    return !held_.exchange(true, std::memory_order_acquire) || lock_slowly(ns);
   }
   void unlock() noexcept { held_.store(false, std::memory_order_release); }
   [[nodiscard]] bool is_held() const noexcept { return held_.load(std::memory_order_relaxed); }
   void reset() noexcept { held_.store(false, std::memory_order_relaxed); }
 
  private:
-  void lock_slowly() noexcept {
+  [[nodiscard]] bool lock_slowly(std::uint64_t ns) noexcept {
+    std::uint64_t const until = os::monotonic_ns() + ns;
     for (int tries = 0; held_.exchange(true, std::memory_order_acquire); ++tries) {
       std::uint32_t const never = 0;
       if (tries < 64) {
         pause_briefly();
       } else if (tries < 128) {
         os::yield();
-      } else {
+      } else if (os::monotonic_ns() < until) {
         os::futex_wait(&never, 0, 50'000);
+      } else {
+        return false;
       }
     }
+    return true;
   }
   std::atomic<bool> held_{false};
 };

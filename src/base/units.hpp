@@ -10,8 +10,8 @@ inline constexpr std::size_t kKiB = 1024;
 inline constexpr std::size_t kMiB = 1024 * kKiB;
 inline constexpr std::size_t kGiB = 1024 * kMiB;
 
-// Memory is charged in pages of this size. Where the system's pages are larger (aarch64: up to 64 KiB), only purging
-// notices.
+// Memory is charged in pages of this size. The system's pages may be larger, up to a slot (arena.hpp): whole slots are
+// purged.
 inline constexpr std::size_t kPage = 4 * kKiB;
 // Every block is aligned at least so, as glibc's are.
 inline constexpr std::size_t kMinAlignment = 16;

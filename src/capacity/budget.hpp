@@ -55,6 +55,7 @@ class Budget {
     if (patience_ns_.load(std::memory_order_relaxed) != kFirstPatience) restore_patience();
   }
   [[nodiscard]] std::uint64_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool has_waiters() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }
   [[nodiscard]] StallFacts facts() const noexcept;
   void count_refusal() noexcept { refusals_.fetch_add(1, std::memory_order_relaxed); }
   void count_grant() noexcept { grants_.fetch_add(1, std::memory_order_relaxed); }

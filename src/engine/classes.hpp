@@ -14,7 +14,7 @@ namespace stealth {
 inline constexpr std::uint32_t kClasses = 64;
 // The largest block that is cut from a slab; larger requests get spans of their own.
 inline constexpr std::size_t kMaxSmall = 32 * kKiB;
-inline constexpr std::uint32_t kLargestSlab = 512 * kKiB / kSlot;
+inline constexpr std::uint32_t kLargestSlab = kMostSlabBytes / kSlot;
 inline constexpr std::size_t kGranule = kMinAlignment;
 
 struct SizeClass {

@@ -66,12 +66,15 @@ struct Heap {
   RemoteBatch batches[kBatches] = {};
   SpanCache span_cache = {};
   std::uint64_t large_calls = 0;
+  std::int64_t large_blocks = 0;  // as large_pages
   std::uint64_t large_pages = 0;  // in use, allocated here less freed here: only the sum over all heaps means something
 
   // Slabs of this heap whose `remote` went from empty to not empty.
   alignas(64) std::atomic<Slab*> remote_queue{nullptr};
 
   os::ThreadMark mark{};
+  bool locked_for_fork = false;
+  bool lost = false;          // its thread died within the slow path: nobody touches it any more
   Heap* next_heap = nullptr;  // in the registry
 
   // --- small blocks (small.cpp); the caller holds the lock ---
@@ -105,10 +108,13 @@ struct Heap {
   void raise_limit(std::uint32_t c) noexcept;
 };
 
-// What a thread has at hand. Kept to one pointer and a flag: static TLS is scarce for libraries that are loaded late.
+// What a thread has at hand. Kept small: static TLS is scarce for libraries that are loaded late.
 struct Thread {
-  Heap* heap;
-  bool busy;  // in the slow path: a signal handler that comes here now must not go on
+  Heap* heap;  // what the hot path looks at: `own`, or g_no_heap before there is one and while the thread is in the
+               // slow path
+  Heap* own;
+  bool busy;                       // in the slow path, or between fork's handlers
+  std::uint8_t unprotected_forks;  // forks under way from a signal handler that interrupted the slow path
 };
 
 // Stands in until a thread has a heap: its lists are empty, and its id matches no slab.

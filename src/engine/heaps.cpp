@@ -9,7 +9,7 @@
 namespace stealth {
 
 constinit Heap g_no_heap = {.id = ~std::uint32_t{0} << kIdShift};
-constinit thread_local Thread t_thread __attribute__((tls_model("initial-exec"))) = {&g_no_heap, false};
+constinit thread_local Thread t_thread __attribute__((tls_model("initial-exec"))) = {&g_no_heap, nullptr, false, 0};
 constinit Heap g_shared_heap = {.id = std::uint32_t{1} << kIdShift};
 
 namespace {
@@ -21,7 +21,6 @@ constinit Heap* g_cursor = nullptr;  // where the next search for an ended threa
 constinit std::uint32_t g_last_number = 1;
 constinit Heap g_first_heap = {};  // the first thread's: spares small programs a mapping
 constinit bool g_first_heap_used = false;
-constinit bool g_fork_locked = false;
 
 // Heaps looked at before a new one is made: a thread that starts among ten thousand others should not ask them all.
 constexpr int kSearch = 64;
@@ -53,8 +52,7 @@ void set_first_limits(Heap& heap) {
   }
 }
 
-// A heap whose thread died within the slow path may be half changed, and is left alone for ever.
-bool take_over(Heap* heap) { return !heap->lock.is_held() && heap->mark.claim_if_ended(); }
+bool take_over(Heap* heap) { return !heap->lost && !heap->lock.is_held() && heap->mark.claim_if_ended(); }
 
 // Goes round, so that every heap comes to be drained: what is freed to one that lies idle is of no use to anybody.
 Heap* ended_heap() {
@@ -85,8 +83,24 @@ Heap* attach() {
 
 template <class Action>
 void for_each_heap(Action action) {
-  for (Heap* heap = g_heaps; heap != nullptr; heap = heap->next_heap) action(*heap);
+  for (Heap* heap = g_heaps; heap != nullptr; heap = heap->next_heap) {
+    if (!heap->lost) action(*heap);
+  }
   action(g_shared_heap);
+}
+
+// For other heaps than the thread's own. A heap whose thread died within the slow path (by pthread_exit in a signal
+// handler, say) stays locked and may be half changed: it is given up. Its blocks can be used and freed as before.
+// False, too, for one that stays locked for a second though its thread lives (it jumped out of a signal handler).
+bool lock_foreign(Heap& heap) {
+  constexpr std::uint64_t kPatienceNs = 20'000'000;
+  for (int tries = 0; tries < 50; ++tries) {
+    if (heap.lock.try_lock_for(kPatienceNs)) return true;
+    if (!heap.mark.claim_if_ended()) continue;
+    heap.lost = true;
+    break;
+  }
+  return false;
 }
 
 // Takes in what was freed to each heap, and gives back to the arena what they keep for nobody: of ended threads' heaps
@@ -95,10 +109,9 @@ void collect() {
   Hold hold(g_registry);
   for_each_heap([](Heap& heap) {
     bool const ended = &heap != &g_shared_heap && take_over(&heap);
-    {
-      Hold hold_heap(heap.lock);
-      heap.release_unused(ended);
-    }
+    if (!lock_foreign(heap)) return;
+    heap.release_unused(ended);
+    heap.lock.unlock();
     if (ended) heap.mark.release();
   });
 }
@@ -106,11 +119,9 @@ void collect() {
 }  // namespace
 
 Heap* own_heap() noexcept {
-  if (t_thread.heap != &g_no_heap) [[likely]]
-    return t_thread.heap;
-  Heap* const heap = attach();
-  if (heap != nullptr) t_thread.heap = heap;
-  return heap;
+  if (t_thread.own == nullptr) [[unlikely]]
+    t_thread.own = attach();
+  return t_thread.own;
 }
 
 void collect_idle() noexcept {
@@ -141,6 +152,7 @@ EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) 
   std::uint64_t pages = 0;
   for_each_heap([&](Heap& heap) {
     facts.large_calls += heap.large_calls;
+    facts.large_blocks += heap.large_blocks;
     pages += heap.large_pages;
     ++facts.heaps;
   });
@@ -154,7 +166,7 @@ EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) 
     for_each_heap([&](Heap& heap) {
       HeapClass const& mine = heap.classes[c];
       if (mine.carved == 0) return;
-      Hold hold_heap(heap.lock);
+      if (!lock_foreign(heap)) return;
       // All slabs but the one to carve from are carved whole.
       std::uint64_t carved = std::uint64_t{mine.slabs} * size_class.capacity;
       if (mine.carving != nullptr) carved -= size_class.capacity - mine.carving->carved;
@@ -168,6 +180,7 @@ EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) 
       sum.in_slabs += chained;
       sum.in_lists += listed;
       sum.in_use += carved > chained + listed ? carved - chained - listed : 0;
+      heap.lock.unlock();
     });
     facts.live += sum.in_use * size_class.block;
     if (sum.blocks != 0 && each != nullptr) each(context, sum);
@@ -201,28 +214,49 @@ bool preallocate() noexcept {
   return preallocate_spans() && complete;
 }
 
+void limit_reservation(std::size_t most) noexcept {
+  if (t_thread.busy) return;
+  Busy const busy;
+  g_arena.limit_reservation(most);
+}
+
 void fork_prepare() noexcept {
-  g_fork_locked = !t_thread.busy;  // from a handler that interrupted the slow path: locking would never end
-  if (!g_fork_locked) return;
+  if (t_thread.busy) {  // from a handler that interrupted the slow path: locking would never end
+    ++t_thread.unprotected_forks;
+    return;
+  }
+  t_thread.busy = true;  // until the fork is over, handlers must keep off
+  t_thread.heap = &g_no_heap;
   g_registry.lock();
-  for_each_heap([](Heap& heap) { heap.lock.lock(); });
+  for_each_heap([](Heap& heap) { heap.locked_for_fork = lock_foreign(heap); });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.lock();
   g_arena.mutex().lock();
 }
 
 void fork_in_parent() noexcept {
-  if (!g_fork_locked) return;
+  if (t_thread.unprotected_forks != 0) {
+    --t_thread.unprotected_forks;
+    return;
+  }
   g_arena.mutex().unlock();
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.unlock();
-  for_each_heap([](Heap& heap) { heap.lock.unlock(); });
+  for_each_heap([](Heap& heap) {
+    if (heap.locked_for_fork) heap.lock.unlock();
+  });
   g_registry.unlock();
+  if (t_thread.own != nullptr) t_thread.heap = t_thread.own;
+  t_thread.busy = false;
 }
 
 void fork_in_child() noexcept {
+  if (t_thread.unprotected_forks != 0) {
+    --t_thread.unprotected_forks;
+    return;
+  }
   g_budget.after_fork_in_child();
-  if (!g_fork_locked) return;
-  Heap* const own = t_thread.heap;
+  Heap* const own = t_thread.own;
   for_each_heap([own](Heap& heap) {
+    if (!heap.locked_for_fork) return;
     heap.lock.reset();
     if (&heap == &g_shared_heap) return;
     if (&heap == own) return heap.mark.claim_new();
@@ -234,6 +268,8 @@ void fork_in_child() noexcept {
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();
   g_arena.mutex().reset();
   g_registry.reset();
+  if (own != nullptr) t_thread.heap = own;
+  t_thread.busy = false;
 }
 
 bool engine_is_valid() noexcept {

@@ -4,7 +4,7 @@
 //   allocate(size)
 //     list of the size's class not empty -> pop                                              (the hit)
 //     slow_allocate                                                                           slow.cpp
-//       class 0 -> outside: not started yet, or a size that is not pooled -> next allocator   preload/outside.cpp
+//       class 0 -> outside: not started yet, or a size that is not pooled -> next allocator   preload/start.cpp
 //       > 32 KiB -> span from the heap's cache or the arena                                   large.cpp
 //       refill: slabs' free chains <- remote frees <- carve fresh blocks <- new slab          small.cpp, remote.cpp
 //         the capacity is reached -> reclaim, wait, policy                                    slow.cpp,
@@ -26,21 +26,28 @@
 
 namespace stealth {
 
-[[nodiscard]] void* slow_allocate(std::size_t size) noexcept;
+[[nodiscard]] void* slow_allocate(std::size_t size, std::size_t alignment) noexcept;
 void slow_deallocate(void* p) noexcept;
 
+// The hit; null for a miss.
+[[nodiscard]] inline __attribute__((always_inline)) void* pop(std::size_t size) noexcept {
+  if (size > kMaxSmall) [[unlikely]]
+    return nullptr;
+  Bin& bin = t_thread.heap->bins[class_of(size)];
+  FreeBlock* const block = bin.head;
+  if (block == nullptr) [[unlikely]]
+    return nullptr;
+  FreeBlock* const next = block->next;
+  bin.head = next;
+  ++bin.room;
+  __builtin_prefetch(next);
+  return block;
+}
+
 [[nodiscard]] inline __attribute__((always_inline)) void* allocate(std::size_t size) noexcept {
-  if (size <= kMaxSmall) [[likely]] {
-    Bin& bin = t_thread.heap->bins[class_of(size)];
-    if (FreeBlock* const block = bin.head; block != nullptr) [[likely]] {
-      FreeBlock* const next = block->next;
-      bin.head = next;
-      ++bin.room;
-      __builtin_prefetch(next);
-      return block;
-    }
-  }
-  return slow_allocate(size);
+  if (void* const block = pop(size); block != nullptr) [[likely]]
+    return block;
+  return slow_allocate(size, kMinAlignment);
 }
 
 inline __attribute__((always_inline)) void deallocate(void* p) noexcept {
@@ -53,6 +60,7 @@ inline __attribute__((always_inline)) void deallocate(void* p) noexcept {
       if (--bin.room >= 0) [[likely]] {
         auto* const block = static_cast<FreeBlock*>(p);
         block->next = bin.head;
+        std::atomic_signal_fence(std::memory_order_release);
         bin.head = block;
         return;
       }

@@ -46,7 +46,7 @@ Span* take_kept(SpanRule& rule) {
 bool keep(SpanRule& rule, Span* span) {
   if (rule.prealloc == 0) return false;
   Hold hold(rule.mutex);
-  if (rule.kept_count >= rule.prealloc) return false;
+  if (rule.kept_count >= rule.prealloc || span->slots < slots_for(rule.hi)) return false;
   rule.kept.push_front(span);
   ++rule.kept_count;
   return true;
@@ -54,7 +54,7 @@ bool keep(SpanRule& rule, Span* span) {
 
 void give_back(Heap* heap, SpanRule& rule, Span* span) {
   if (keep(rule, span)) return;
-  if (heap != nullptr && !span->moved && span->slots <= SpanCache::kMostSlots / 2) {
+  if (heap != nullptr && !g_budget.has_waiters() && !span->moved && span->slots <= SpanCache::kMostSlots / 2) {
     SpanCache& cache = heap->span_cache;
     if (cache.count < SpanCache::kEntries && cache.slots + span->slots <= SpanCache::kMostSlots) {
       cache.spans[cache.count++] = span;
@@ -85,6 +85,7 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
   }
   span->pages = pages;
   ++heap.large_calls;
+  ++heap.large_blocks;
   heap.large_pages += pages;
   g_arena.set_owner(span, 1, kSpanWord);
   return Outcome::done;
@@ -107,7 +108,6 @@ Outcome enter_rule(SpanRule& rule) {
 void leave_rule(SpanRule& rule) {
   if (rule.max == 0) return;
   rule.in_use.fetch_sub(1, std::memory_order_relaxed);
-  g_budget.announce_free();
 }
 
 }  // namespace
@@ -138,74 +138,86 @@ void free_span(void* p, std::size_t offset) noexcept {
   if (offset % kSlot != 0) report_bad_free(p);
   auto* const span = static_cast<Span*>(g_arena.run_at(offset >> kSlotShift));
   SpanRule& rule = g_classes.rules[span->rule];
-  g_arena.set_owner(span, 1, 0);
+  if (!g_arena.disown(span)) report_bad_free(p);  // another thread has just freed it
   Heap* const heap = own_heap();
   if (heap == nullptr) {
     give_back(nullptr, rule, span);
   } else {
     Hold hold(heap->lock);
     heap->large_pages -= span->pages;
+    --heap->large_blocks;
     give_back(heap, rule, span);
   }
   leave_rule(rule);
+  g_budget.announce_free();
 }
 
 namespace {
 
 // Charges the pages that growing from `from` to `to` adds, waiting if need be.
-bool admit(Heap& heap, Span* span, std::uint32_t from, std::uint32_t to) {
+Outcome admit(Heap& heap, Span* span, std::uint32_t from, std::uint32_t to) {
   return until_admitted(heap, [&](Charge how) {
-           return g_arena.touch(span, from, to, how) ? Outcome::done : Outcome::over_capacity;
-         }) == Outcome::done;
+    Hold hold(heap.lock);
+    return g_arena.touch(span, from, to, how) ? Outcome::done : Outcome::over_capacity;
+  });
 }
 
-// Grows a span by moving its pages to a longer run. Null, and nothing has changed, where that cannot be done.
-Span* move_to_longer(Heap& heap, Span* span, std::uint32_t slots, std::uint32_t pages) {
+// Grows a span by moving its pages to a longer run; no_memory where that cannot be done.
+Outcome move_to_longer(Heap& heap, Span*& span, std::uint32_t slots, std::uint32_t pages) {
+  if (span->pages * kPage < kMoveFrom) return Outcome::no_memory;
   std::uint32_t const align = slots >= kAlignFrom ? kHugeSlots : 1;
   // Room to grow costs addresses only, and saves the next moves.
   auto* target = static_cast<Span*>(g_arena.allocate(Zone::spans, slots + slots / 2, align));
   if (target == nullptr) target = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, 1));
-  if (target == nullptr) return nullptr;
+  if (target == nullptr) return Outcome::no_memory;
   auto const used = static_cast<std::uint32_t>(divide_up(span->pages, kPagesPerSlot));
-  if (target->slots > slots) g_arena.purge_from(target, slots);
-  if (!admit(heap, target, used * kPagesPerSlot, pages) || !g_arena.move(span, target, used)) {
+  Outcome const admitted = admit(heap, target, used * kPagesPerSlot, pages);
+  Hold hold(heap.lock);
+  if (admitted != Outcome::done) {
     g_arena.free(target);
-    return nullptr;
+    return admitted;
   }
+  if (target->slots > slots) g_arena.purge_from(target, slots);
+  Moved const moved = g_arena.move(span, target, used);
+  if (moved == Moved::not_at_all) g_arena.free(target);
+  if (moved != Moved::pages) return Outcome::no_memory;
   static_cast<void>(g_arena.touch(target, span->pages, pages, Charge::over));  // the rest of the last slot: cannot fail
   target->pages = span->pages;
   target->rule = span->rule;
   g_arena.set_owner(span, 1, 0);
   g_arena.set_owner(target, 1, kSpanWord);
   g_arena.free(span);
-  return target;
+  span = target;
+  return Outcome::done;
 }
 
 }  // namespace
 
-void* resize_span(void* p, std::size_t size) noexcept {
+Outcome resize_span(void*& p, std::size_t size) noexcept {
   auto* span = static_cast<Span*>(g_arena.run_at(g_arena.offset_of(p) >> kSlotShift));
   SpanRule const& rule = g_classes.rules[span->rule];
-  if (size <= max(rule.lo, kMaxSmall) || size > rule.hi || size > kLargestSpan) return nullptr;
+  Heap* const heap = own_heap();
+  if (size <= max(rule.lo, kMaxSmall) || size > rule.hi || size > kLargestSpan || heap == nullptr)
+    return Outcome::no_memory;
   std::size_t const bytes = rounded(rule, size);
   std::uint32_t const pages = pages_for(bytes);
   std::uint32_t const slots = slots_for(bytes);
-  Heap* const heap = own_heap();
-  if (heap == nullptr) return nullptr;
 
+  Outcome result = Outcome::done;
   if (pages <= span->pages) {
-    if (pages * 2 < span->pages && span->moved) return nullptr;  // a mapping of its own cannot be cut
+    if (pages * 2 < span->pages && span->moved) return Outcome::no_memory;  // a mapping of its own cannot be cut
     g_arena.shrink(span, slots);
   } else if (slots <= span->slots || g_arena.extend(span, slots)) {
-    if (!admit(*heap, span, span->pages, pages)) return nullptr;
+    result = admit(*heap, span, span->pages, pages);
   } else {
-    span = span->pages * kPage < kMoveFrom ? nullptr : move_to_longer(*heap, span, slots, pages);
-    if (span == nullptr) return nullptr;
+    result = move_to_longer(*heap, span, slots, pages);
   }
+  if (result != Outcome::done) return result;
   Hold hold(heap->lock);
   heap->large_pages += std::uint64_t{pages} - span->pages;
   span->pages = pages;
-  return g_arena.memory_of(span);
+  p = g_arena.memory_of(span);
+  return Outcome::done;
 }
 
 bool preallocate_spans() noexcept {

@@ -34,6 +34,9 @@ bool trim() noexcept;
 // Maps and touches the blocks that classes ask for at start; false if they could not all be had.
 bool preallocate() noexcept;
 
+// Gives back what is reserved beyond `most` bytes and not yet in use.
+void limit_reservation(std::size_t most) noexcept;
+
 // fork: between prepare and the other two, every structure is whole and no other thread is in the slow path.
 void fork_prepare() noexcept;
 void fork_in_parent() noexcept;
@@ -49,6 +52,7 @@ struct ClassFacts {
 struct EngineFacts {
   std::uint64_t live;  // bytes with the program, blocks and spans rounded up
   std::uint64_t large_calls, large_bytes;
+  std::int64_t large_blocks;
   std::uint64_t heaps;
 };
 // Gathers the figures of all heaps; calls back once for each class that has been used. For living threads the counts of

@@ -55,7 +55,9 @@ void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcep
   }
   block->next = batch.head;
   batch.head = block;
-  if (++batch.count >= kBatchBlocks || std::size_t{batch.count} * c.block >= kBatchBytes) post(batch);
+  if (++batch.count >= kBatchBlocks || std::size_t{batch.count} * c.block >= kBatchBytes || g_budget.has_waiters()) {
+    post(batch);
+  }
 }
 
 void Heap::post_batches() noexcept {

@@ -20,11 +20,13 @@ void defer_free(void* p) {
   }
 }
 
+void free_in_range(void* p);
+
 void free_deferred() {
   FreeBlock* block = g_deferred.exchange(nullptr, std::memory_order_acquire);
   while (block != nullptr) {
     FreeBlock* const next = block->next;
-    deallocate(block);
+    free_in_range(block);
     block = next;
   }
 }
@@ -48,10 +50,37 @@ void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
   g_budget.announce_free();
 }
 
-void* allocate_block(std::uint32_t c) {
+// Frees a block or span of ours past the lists. The caller is busy.
+void free_in_range(void* p) {
+  std::size_t const offset = g_arena.offset_of(p);
+  std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
+  if (word == 0) report_bad_free(p);
+  std::uint32_t const c = class_in(word);
+  if (word == kSpanWord) return free_span(p, offset);
+
+  SizeClass const& size_class = g_classes.classes[c];
+  Slab* const slab = slab_at(offset >> kSlotShift, size_class);
+  auto* const block = static_cast<FreeBlock*>(p);
+  auto const within = static_cast<std::size_t>(static_cast<char*>(p) - g_arena.memory_of(slab));
+  std::uint32_t const index = size_class.index_of(within);
+  if (index * std::size_t{size_class.block} != within || index >= slab->carved) report_bad_free(p);
+  if (slab->heap == &g_shared_heap) return free_shared(slab, block, size_class);
+  Heap* const heap = own_heap();
+  if (heap == nullptr) return defer_free(p);
+  Hold hold(heap->lock);
+  if (slab->heap == heap) {
+    if (slab->free == block) report_double_free(p, size_class.block);
+    heap->push(slab, block);
+    heap->overflow(c);
+  } else {
+    heap->free_remote(slab, block, size_class);
+  }
+}
+
+void* allocate_block(std::uint32_t c, std::size_t alignment) {
   SizeClass const& size_class = g_classes.classes[c];
   Heap* const heap = own_heap();
-  if (heap == nullptr) return out_of_memory();
+  if (heap == nullptr) return pass_on(size_class.block, alignment, false);
   void* block = nullptr;
   Outcome const result = until_admitted(*heap, [&](Charge how) {
     if (size_class.shared) return take_shared(c, how, block);
@@ -59,7 +88,7 @@ void* allocate_block(std::uint32_t c) {
     return heap->refill(c, how, block);
   });
   if (result == Outcome::done) return block;
-  return result == Outcome::refused ? out_of_memory() : pass_on(size_class.block, kMinAlignment, false);
+  return result == Outcome::refused ? out_of_memory() : pass_on(size_class.block, alignment, false);
 }
 
 }  // namespace
@@ -83,14 +112,14 @@ void* emergency(std::size_t size, std::size_t alignment) noexcept {
   return p != nullptr ? p : out_of_memory();
 }
 
-void* slow_allocate(std::size_t size) noexcept {
+void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   if (size > PTRDIFF_MAX) return out_of_memory();
-  if (t_thread.busy || !started()) return emergency(size, kMinAlignment);
+  if (t_thread.busy || !started()) return emergency(size, alignment);
   Busy const busy;
   if (g_deferred.load(std::memory_order_relaxed) != nullptr) free_deferred();
-  if (size > kMaxSmall) return allocate_span(size, kMinAlignment, false);
-  if (std::uint32_t const c = class_of(size); c != 0) return allocate_block(c);
-  return pass_on(size, kMinAlignment, false);
+  if (size > kMaxSmall) return allocate_span(size, alignment, false);
+  if (std::uint32_t const c = class_of(size); c != 0) return allocate_block(c, alignment);
+  return pass_on(size, alignment, false);
 }
 
 void slow_deallocate(void* p) noexcept {
@@ -101,30 +130,12 @@ void slow_deallocate(void* p) noexcept {
   }
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
-  std::uint32_t const c = class_in(word);
   Heap* const current = t_thread.heap;
-  if ((word ^ current->id) < kClasses) ++current->bins[c].room;  // the hot path took it before it found the list full
+  if ((word ^ current->id) < kClasses)
+    ++current->bins[class_in(word)].room;  // the hot path took it before it found the list full
   if (t_thread.busy) return defer_free(p);
   Busy const busy;
-  if (word == kSpanWord) return free_span(p, offset);
-
-  SizeClass const& size_class = g_classes.classes[c];
-  Slab* const slab = slab_at(offset >> kSlotShift, size_class);
-  auto* const block = static_cast<FreeBlock*>(p);
-  auto const within = static_cast<std::size_t>(static_cast<char*>(p) - g_arena.memory_of(slab));
-  std::uint32_t const index = size_class.index_of(within);
-  if (index * std::size_t{size_class.block} != within || index >= slab->carved) report_bad_free(p);
-  if (slab->heap == &g_shared_heap) return free_shared(slab, block, size_class);
-  Heap* const heap = own_heap();
-  if (heap == nullptr) return defer_free(p);
-  Hold hold(heap->lock);
-  if (slab->heap == heap) {
-    if (slab->free == block) report_double_free(p, size_class.block);
-    heap->push(slab, block);
-    heap->overflow(c);
-  } else {
-    heap->free_remote(slab, block, size_class);
-  }
+  free_in_range(p);
 }
 
 }  // namespace stealth

@@ -6,16 +6,19 @@
 
 namespace stealth {
 
-// Marks that this thread is in the slow path. A signal handler that finds the mark set must keep off its thread's heap,
-// so every entry looks at t_thread.busy first.
+// Marks that this thread is in the slow path, and takes its lists from the hot path's sight meanwhile: a signal handler
+// finds nothing that it could pop or push, comes to the slow path, and there sees `busy`, which every entry looks at
+// first.
 class [[nodiscard]] Busy {
  public:
   Busy() noexcept {
     t_thread.busy = true;
+    t_thread.heap = &g_no_heap;
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   ~Busy() {
     std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (t_thread.own != nullptr) t_thread.heap = t_thread.own;
     t_thread.busy = false;
   }
   Busy(Busy const&) = delete;
@@ -35,8 +38,8 @@ extern constinit std::atomic<bool> g_started;
 // large.cpp
 [[nodiscard]] void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexcept;
 void free_span(void* p, std::size_t offset) noexcept;
-// In place or by moving pages; the difference alone is charged. Null: nothing has changed, copy instead.
-[[nodiscard]] void* resize_span(void* p, std::size_t size) noexcept;
+// In place or by moving pages; the difference alone is charged. no_memory: copy instead.
+[[nodiscard]] Outcome resize_span(void*& p, std::size_t size) noexcept;
 [[nodiscard]] bool preallocate_spans() noexcept;
 
 // faults.cpp: names what is wrong with a pointer, and ends the process.
@@ -68,7 +71,10 @@ template <class Attempt>
   }
   Budget::Wait wait(g_budget);
   for (Charge how = Charge::within;;) {
-    if (g_arena.free_dirty_bytes() != 0) g_arena.purge(0);  // memory that is merely kept is not use
+    if (result == Outcome::over_capacity) {  // memory that is merely kept is not use
+      if (wait.begun()) collect_idle();
+      if (g_arena.free_dirty_bytes() != 0) g_arena.purge(0);
+    }
     result = attempt(how);
     if (result == Outcome::done || result == Outcome::no_memory) return result;
     Budget::Verdict const verdict = wait.step(result == Outcome::at_max ? "a class's max" : "capacity");

@@ -64,6 +64,7 @@ void Heap::give_back(Slab* slab) noexcept {
   --classes[slab->size_class].slabs;
   g_arena.set_owner(slab, g_classes.classes[slab->size_class].slots, 0);
   g_arena.free(slab);
+  g_budget.announce_free();
 }
 
 // Cuts fresh blocks up to the next page boundary, and more where the pages are charged already; at least one.

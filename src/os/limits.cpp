@@ -85,6 +85,11 @@ Footprint footprint() noexcept {
   return {parse_number(text) * page_size(), parse_number(second + 1) * page_size()};
 }
 
+int change_limit(int process, int resource, void const* limit, void* old) noexcept {
+  auto const address = [](void const* p) { return static_cast<long>(reinterpret_cast<std::uintptr_t>(p)); };
+  return static_cast<int>(sys(SYS_prlimit64, process, resource, address(limit), address(old)));
+}
+
 std::uint64_t physical_memory() noexcept {
   struct sysinfo info {};
   if (sys(SYS_sysinfo, static_cast<long>(reinterpret_cast<std::uintptr_t>(&info))) != 0) return kUnlimited;

@@ -11,6 +11,9 @@
 
 #include "os/os.hpp"
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -60,6 +63,15 @@ bool move_pages(void* from, void* to, std::size_t bytes) noexcept {
 bool map_afresh(void* at, std::size_t bytes) noexcept {
   return sys(SYS_mmap, address(at), number(bytes), PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == address(at);
+}
+
+bool fill_hole(void* at, std::size_t bytes, bool usable) noexcept {
+  long const result = sys(SYS_mmap, address(at), number(bytes), usable ? PROT_READ | PROT_WRITE : PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
+  void* const got = mapped(result);
+  if (got == at) return true;
+  if (got != nullptr) unmap(got, bytes);  // a kernel before 4.17, which takes the address for a hint
+  return false;
 }
 
 bool exclude_from_dumps(void* at, std::size_t bytes) noexcept {

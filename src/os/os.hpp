@@ -24,10 +24,14 @@ bool unmap(void* at, std::size_t bytes) noexcept;
 // Gives the contents back to the kernel, keeps the addresses; they read as zero afterwards. False for locked memory,
 // too.
 [[nodiscard]] bool purge(void* at, std::size_t bytes) noexcept;
-// Moves the pages of one range of ours to another; the old addresses stay ours, and empty.
+// Moves the pages of one range of ours to another; the old addresses stay ours, and empty. Where the kernel refuses, it
+// may have unmapped the target before (always so up to Linux 6.16, for a source of several mappings).
 [[nodiscard]] bool move_pages(void* from, void* to, std::size_t bytes) noexcept;
-// Maps the range afresh, so that the kernel can merge it with its neighbours; it reads as zero afterwards.
+// Maps the range afresh, so that the kernel can merge it with its neighbours; it reads as zero afterwards. A failure
+// may leave a hole, too.
 [[nodiscard]] bool map_afresh(void* at, std::size_t bytes) noexcept;
+// Maps what must be a hole; false where it is none any more. Without `usable`, only its addresses are taken.
+[[nodiscard]] bool fill_hole(void* at, std::size_t bytes, bool usable) noexcept;
 // Leaves the range out of core dumps.
 bool exclude_from_dumps(void* at, std::size_t bytes) noexcept;
 
@@ -64,6 +68,8 @@ struct Footprint {
 };
 [[nodiscard]] Footprint footprint() noexcept;
 [[nodiscard]] std::uint64_t physical_memory() noexcept;
+// prlimit(2); `limit` and `old` are struct rlimit, or null. 0 or -errno.
+int change_limit(int process, int resource, void const* limit, void* old) noexcept;
 // The tightest memory limit of the cgroup and its ancestors, v1 or v2; kUnlimited without one.
 [[nodiscard]] std::uint64_t cgroup_limit() noexcept;
 

@@ -134,13 +134,13 @@ TEST_F(Failures, AMoveThatFailsChangesNothing) {
   auto* const to = own.arena.allocate(Zone::spans, 4, 1);
   ASSERT_TRUE(fill(own, from, P + 2, 'x') && fill(own, to, 3, 'y'));
   fake::fail(SYS_mremap, 1, ENOMEM);
-  EXPECT_FALSE(own.arena.move(from, to, 2));
+  EXPECT_NE(own.arena.move(from, to, 2), Moved::pages);
   EXPECT_EQ(own.held(), (P + 5) * kPage);
   EXPECT_EQ(own.memory(from)[(P + 2) * kPage - 1], 'x');
   EXPECT_EQ(own.memory(to)[0], 'y');
   EXPECT_FALSE(to->moved);
   EXPECT_TRUE(own.arena.is_valid());
-  EXPECT_TRUE(own.arena.move(from, to, 2));
+  EXPECT_EQ(own.arena.move(from, to, 2), Moved::pages);
   EXPECT_TRUE(own.arena.is_valid());
 }
 
@@ -149,7 +149,7 @@ TEST_F(Failures, MappingAfreshFails) {
   auto* const from = own.arena.allocate(Zone::spans, 2, 1);
   auto* const to = own.arena.allocate(Zone::spans, 4, 1);
   ASSERT_TRUE(fill(own, from, P + 2, 'x'));
-  ASSERT_TRUE(own.arena.move(from, to, 2));
+  ASSERT_EQ(own.arena.move(from, to, 2), Moved::pages);
   own.arena.free(from);
   fake::fail(SYS_mmap, 1, ENOMEM);
   own.arena.free(to);

@@ -173,7 +173,7 @@ TEST(Pages, MovedWithContentsAndCharge) {
   ASSERT_TRUE(fill(own, from, 2 * P + 2, 'x'));
   ASSERT_TRUE(fill(own, to, 6 * P, 'y'));
   EXPECT_EQ(own.held(), (8 * P + 2) * kPage);
-  ASSERT_TRUE(own.arena.move(from, to, 3));
+  ASSERT_EQ(own.arena.move(from, to, 3), Moved::pages);
   EXPECT_EQ(own.held(), (2 * P + 2 + 3 * P) * kPage) << "what stood there is gone";
   EXPECT_TRUE(own.arena.is_valid());
   EXPECT_EQ(own.memory(to)[0], 'x');
@@ -199,7 +199,7 @@ TEST(Pages, MovesAreCountedAndMended) {
     stealth::Run* const from = own.arena.allocate(Zone::spans, 1, 1);
     stealth::Run* const to = own.arena.allocate(Zone::spans, 1, 1);
     ASSERT_TRUE(fill(own, from, 1, 'x'));
-    bool const could = own.arena.move(from, to, 1);
+    bool const could = own.arena.move(from, to, 1) == Moved::pages;
     own.arena.free(from);
     if (!could) {
       own.arena.free(to);
@@ -223,7 +223,7 @@ TEST(Pages, MovesAreCountedAndMended) {
   stealth::Run* const from = own.arena.allocate(Zone::spans, 1, 1);
   stealth::Run* const to = own.arena.allocate(Zone::spans, 1, 1);
   ASSERT_TRUE(fill(own, from, 1, 'x'));
-  EXPECT_TRUE(own.arena.move(from, to, 1)) << "and they can be moved again";
+  EXPECT_EQ(own.arena.move(from, to, 1), Moved::pages) << "and they can be moved again";
 }
 
 TEST(Pages, ZeroedWhereDirty) {

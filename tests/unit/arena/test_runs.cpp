@@ -242,7 +242,7 @@ TEST(Runs, LeftOutOfDumps) {
       return test::mapping_flags(own.memory(run)).find(" dd ") != std::string::npos;
     };
     EXPECT_EQ(left_out(from), !dumpable);
-    ASSERT_TRUE(own.arena.move(from, to, 4));
+    ASSERT_EQ(own.arena.move(from, to, 4), Moved::pages);
     EXPECT_EQ(left_out(to), !dumpable);
     own.arena.free(to);
     EXPECT_EQ(left_out(to), !dumpable) << "mapped afresh";

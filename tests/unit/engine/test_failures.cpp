@@ -25,7 +25,7 @@ int sequence() {
     blocks.push_back({static_cast<char*>(p), size, blocks.size()});
     test::write(blocks.back());
   };
-  for (std::size_t size = 10; size < 2 * kMiB; size = size * 5 / 3) {
+  for (std::size_t size = 10; size < (test::kSanitized ? 600 * kKiB : 2 * kMiB); size = size * 5 / 3) {
     for (int i = 0; i < 3; ++i) keep(allocate(size), size);
     void* const zeroed = allocate_zeroed(size);
     EXPECT_TRUE(zeroed == nullptr || test::all_zero(zeroed, size));
@@ -86,7 +86,7 @@ class Failures : public testing::TestWithParam<std::pair<long, int>> {};
 
 TEST_P(Failures, AtEveryPoint) {
   auto const [number, error] = GetParam();
-  std::uint64_t const most = test::kSanitized ? 8 : 30;
+  std::uint64_t const most = test::kSanitized ? 5 : 30;
   for (std::uint64_t nth = 1; nth <= most; nth += 1 + nth / 6) {
     for (std::uint64_t const times : {std::uint64_t{1}, std::uint64_t{5}, fake::kForEver}) {
       test::in_a_child([&] { run(number, error, nth, times); });

@@ -147,7 +147,7 @@ TEST_F(Fork, Storm) {
       }
     });
   }
-  for (int i = 0; i < test::rounds(150) && !HasFatalFailure(); ++i) {
+  for (int i = 0; i < test::rounds(60) && !HasFatalFailure(); ++i) {
     in_child([] { return exercise(); });
     deallocate(allocate(1000));
   }

@@ -158,12 +158,16 @@ TEST_F(Remote, OneSlabFromManySides) {
           void* expected = nullptr;
           if (!slot.compare_exchange_strong(expected, p)) deallocate(p);
         }
+        std::this_thread::yield();
       }
     } else {
       int freed = 0;
-      for (int tries = 0; freed < test::rounds(40'000) && tries < 100'000'000; ++tries) {
+      for (int tries = 0; freed < test::rounds(20'000) && tries < 100'000'000; ++tries) {
         void* const p = slots[random.below(std::size(slots))].exchange(nullptr);
-        if (p == nullptr) continue;
+        if (p == nullptr) {
+          std::this_thread::yield();
+          continue;
+        }
         ASSERT_EQ(*static_cast<unsigned char*>(p), 0x77);
         std::memset(p, 0x11, 2048);
         deallocate(p);

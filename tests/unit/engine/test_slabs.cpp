@@ -13,6 +13,8 @@ Slab* slab_of(void* p) {
   return slab_at(slot, g_classes.classes[class_in(g_arena.owner_word(slot))]);
 }
 
+constexpr std::size_t kMany = test::kSanitized ? 500 : 2000;
+
 class Slabs : public testing::TestWithParam<std::size_t> {
  protected:
   void SetUp() override { trim(); }
@@ -25,7 +27,8 @@ class Slabs : public testing::TestWithParam<std::size_t> {
 TEST_P(Slabs, CountedExactly) {
   std::size_t const size = GetParam();
   std::uint64_t const before = census().in_use(size);
-  for (std::size_t const count : {1u, 2u, 3u, 10u, 100u, 1000u}) {
+  for (std::size_t const count :
+       {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{10}, std::size_t{100}, kMany}) {
     std::vector<Block> blocks = test::make_blocks(count, size, count);
     EXPECT_EQ(census().in_use(size), before + count);
     expect_consistent();
@@ -46,10 +49,10 @@ TEST_P(Slabs, BlocksDoNotTouchEachOther) {
 
 TEST_P(Slabs, EverythingGoesBack) {
   std::uint64_t const held = g_budget.held();
-  std::vector<Block> blocks = test::make_blocks(2000, GetParam(), 2);
+  std::vector<Block> blocks = test::make_blocks(kMany, GetParam(), 2);
   std::uint64_t const needed = g_budget.held() - held;
-  EXPECT_GE(needed, 2000 * ladder_step(GetParam()) - 2 * kPage);
-  EXPECT_LE(needed, 2000 * ladder_step(GetParam()) * 9 / 8 + kMiB) << "carved as needed";
+  EXPECT_GE(needed, kMany * ladder_step(GetParam()) - 2 * kPage);
+  EXPECT_LE(needed, kMany * ladder_step(GetParam()) * 9 / 8 + kMiB) << "carved as needed";
   test::free_blocks(blocks);
   trim();
   EXPECT_EQ(census().slabs(GetParam()), 0u);
@@ -57,7 +60,7 @@ TEST_P(Slabs, EverythingGoesBack) {
 }
 
 TEST_P(Slabs, HolesAreFilledFirst) {
-  std::vector<Block> blocks = test::make_blocks(1000, GetParam(), 3);
+  std::vector<Block> blocks = test::make_blocks(kMany / 2, GetParam(), 3);
   std::uint64_t const held = g_budget.held();
   for (std::size_t step = 2; step <= 5; ++step) {
     std::vector<Block> kept;
@@ -105,7 +108,7 @@ TEST_P(Slabs, RandomOrder) {
 
 TEST_P(Slabs, ListsAreBounded) {
   for (int round = 0; round < 10; ++round) {
-    std::vector<Block> blocks = test::make_blocks(3000, GetParam(), 5);
+    std::vector<Block> blocks = test::make_blocks(kMany, GetParam(), 5);
     test::free_blocks(blocks);
   }
   SizeClass const& c = g_classes.classes[class_of(GetParam())];

@@ -49,7 +49,7 @@ TEST_F(Threads, OneAfterTheOther) {
 TEST_F(Threads, WhatTheyHeldIsUsedAgain) {
   std::thread([] { deallocate(allocate(100)); }).join();
   std::uint64_t const before = g_budget.held();
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < test::rounds(200); ++i) {
     std::thread([] {
       std::vector<Block> blocks = test::make_blocks(500, 1000, 1);
       test::free_blocks(blocks);
@@ -143,16 +143,16 @@ TEST_F(Threads, TrimsLoseNoHeap) {
 // A heap whose thread lives is nobody else's, however often everything is trimmed and collected.
 TEST_F(Threads, LivingThreadsKeepTheirHeaps) {
   std::atomic<bool> done{false};
-  std::vector<Heap*> seen(4);
+  std::atomic<Heap*> seen[4] = {};
   test::in_threads(4, [&](int index) {
     deallocate(allocate(64));
-    seen[static_cast<std::size_t>(index)] = t_thread.heap;
+    seen[index] = t_thread.heap;
     if (index == 0) {
       for (int i = 0; i < 50; ++i) {
         trim();
         std::thread([&] {
           deallocate(allocate(64));
-          for (std::size_t other = 0; other < 4; ++other) EXPECT_NE(t_thread.heap, seen[other]);
+          for (auto const& other : seen) EXPECT_NE(t_thread.heap, other.load());
         }).join();
       }
       done = true;
@@ -162,7 +162,7 @@ TEST_F(Threads, LivingThreadsKeepTheirHeaps) {
         std::this_thread::yield();
       }
     }
-    EXPECT_EQ(seen[static_cast<std::size_t>(index)], t_thread.heap);
+    EXPECT_EQ(seen[index].load(), t_thread.heap);
   });
 }
 

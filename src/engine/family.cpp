@@ -33,7 +33,10 @@ void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
     std::size_t const rounded = align_up(max(size, std::size_t{1}), alignment);
     for (std::size_t wanted = rounded; wanted <= kMaxSmall; wanted += alignment) {
       std::uint32_t const c = class_of(wanted);
-      if (c != 0 && g_classes.classes[c].block % alignment == 0) return allocate(wanted);
+      if (c != 0 && g_classes.classes[c].block % alignment == 0) {
+        void* const block = pop(wanted);
+        return block != nullptr ? block : slow_allocate(wanted, alignment);
+      }
       if (c == 0) break;
     }
   }
@@ -65,12 +68,14 @@ void* reallocate(void* p, std::size_t size) noexcept {
   Target const old = look_up(p, offset);
   if (old.is_span && !t_thread.busy) {
     Busy const busy;
-    if (void* const resized = resize_span(p, size); resized != nullptr) return resized;
+    Outcome const resized = resize_span(p, size);
+    if (resized == Outcome::done) return p;
+    if (resized == Outcome::refused) return out_of_memory();
   } else if (size <= old.bytes && size > old.bytes / 2) {
     return p;
   }
   void* const fresh = allocate(size);
-  if (fresh == nullptr) return nullptr;
+  if (fresh == nullptr) return size <= old.bytes ? p : nullptr;  // a smaller block stays where it is if need be
   std::memcpy(fresh, p, min(size, old.bytes));
   deallocate(p);
   return fresh;

@@ -2,12 +2,13 @@
 // unused tail of the reservation goes back first.
 #undef _FILE_OFFSET_BITS  // else the headers rename setrlimit to setrlimit64, and we define both
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include <cerrno>
 
 #include "arena/arena.hpp"
+#include "engine/outside.hpp"
 #include "os/os.hpp"
+#include "start.hpp"
 
 #define STEALTH_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -19,17 +20,17 @@ void make_room(rlim_t limit) {
   std::uint64_t const ours = stealth::g_arena.mapped_bytes();
   std::uint64_t const others = mapped > ours ? mapped - ours : 0;
   std::uint64_t const left = limit > others ? limit - others : 0;
-  stealth::g_arena.limit_reservation(static_cast<std::size_t>(left / 2));
+  stealth::limit_reservation(static_cast<std::size_t>(left / 2));
 }
 
 int change(pid_t process, int resource, void const* limit, void* old) {
-  if (resource == RLIMIT_AS && limit != nullptr && (process == 0 || process == stealth::os::process_id())) {
-    make_room(static_cast<rlimit const*>(limit)->rlim_cur);
-  }
-  auto const address = [](void const* p) { return static_cast<long>(reinterpret_cast<std::uintptr_t>(p)); };
-  long const result = stealth::os::sys(SYS_prlimit64, process, resource, address(limit), address(old));
-  if (result >= 0) return 0;
-  errno = static_cast<int>(-result);
+  // A vfork child has our memory, but its limits are its own.
+  bool const ours =
+      stealth::os::process_id() == stealth::owning_process() && (process == 0 || process == stealth::owning_process());
+  if (resource == RLIMIT_AS && limit != nullptr && ours) make_room(static_cast<rlimit const*>(limit)->rlim_cur);
+  int const result = stealth::os::change_limit(process, resource, limit, old);
+  if (result == 0) return 0;
+  errno = -result;
   return -1;
 }
 
