@@ -222,7 +222,7 @@ bool Arena::grow(Zone zone, std::uint32_t slots) noexcept {
 
 Run* Arena::allocate(Zone zone, std::uint32_t slots, std::uint32_t align) noexcept {
   STEALTH_CHECK(slots > 0 && is_power_of_two(align));
-  if ((std::size_t{slots} + align) << kSlotShift > reserved_) return nullptr;
+  if ((std::size_t{slots} + align - 1) << kSlotShift > reserved_) return nullptr;
   Hold hold(mutex_);
   std::uint32_t first = 0;
   Run* found = find(zone, slots, align, first);

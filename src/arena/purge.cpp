@@ -34,6 +34,7 @@ bool Arena::map_afresh(Run const* run, std::uint32_t slots) noexcept {
 
 void Arena::uncharge(std::uint32_t first, std::uint32_t slots) noexcept {
   std::size_t const bytes = dirty_pages(first, slots) * kPage;
+  if (bytes == 0) return;  // and nobody is to be woken for it
   for (std::uint32_t slot = first; slot < first + slots; ++slot) charged_[slot].store(0, std::memory_order_relaxed);
   budget_.release(bytes);
 }

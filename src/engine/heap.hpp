@@ -105,6 +105,7 @@ struct Heap {
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
   void give_back(Slab* slab) noexcept;
   void emptied(Slab* slab) noexcept;
+  [[nodiscard]] bool is_kept(Slab const* slab) const noexcept;
   void raise_limit(std::uint32_t c) noexcept;
 };
 

@@ -52,7 +52,9 @@ void set_first_limits(Heap& heap) {
   }
 }
 
-bool take_over(Heap* heap) { return !heap->lost && !heap->lock.is_held() && heap->mark.claim_if_ended(); }
+bool take_over(Heap* heap) {
+  return heap != t_thread.own && !heap->lost && !heap->lock.is_held() && heap->mark.claim_if_ended();
+}
 
 // Goes round, so that every heap comes to be drained: what is freed to one that lies idle is of no use to anybody.
 Heap* ended_heap() {

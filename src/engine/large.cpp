@@ -139,14 +139,13 @@ void free_span(void* p, std::size_t offset) noexcept {
   auto* const span = static_cast<Span*>(g_arena.run_at(offset >> kSlotShift));
   SpanRule& rule = g_classes.rules[span->rule];
   if (!g_arena.disown(span)) report_bad_free(p);  // another thread has just freed it
-  Heap* const heap = own_heap();
-  if (heap == nullptr) {
-    give_back(nullptr, rule, span);
-  } else {
-    Hold hold(heap->lock);
-    heap->large_pages -= span->pages;
-    --heap->large_blocks;
-    give_back(heap, rule, span);
+  Heap* const own = own_heap();
+  Heap& account = own != nullptr ? *own : g_shared_heap;
+  {
+    Hold hold(account.lock);
+    account.large_pages -= span->pages;
+    --account.large_blocks;
+    give_back(own, rule, span);
   }
   leave_rule(rule);
   g_budget.announce_free();

@@ -64,7 +64,6 @@ void Heap::give_back(Slab* slab) noexcept {
   --classes[slab->size_class].slabs;
   g_arena.set_owner(slab, g_classes.classes[slab->size_class].slots, 0);
   g_arena.free(slab);
-  g_budget.announce_free();
 }
 
 // Cuts fresh blocks up to the next page boundary, and more where the pages are charged already; at least one.
@@ -171,10 +170,17 @@ void Heap::push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_
   } else {
     slab->countdown -= count;
   }
-  // A class with prealloc keeps so many blocks, in slabs that stay listed though none of their blocks is out.
+  if (slab->countdown == 0 && !is_kept(slab)) emptied(slab);
+}
+
+// A class with prealloc keeps as many blocks, in slabs that stay listed though none of their blocks is out.
+bool Heap::is_kept(Slab const* slab) const noexcept {
   SizeClass const& c = g_classes.classes[slab->size_class];
-  if (slab->countdown == 0 && std::uint64_t{classes[slab->size_class].slabs - 1} * c.capacity >= c.prealloc)
-    emptied(slab);
+  if (c.prealloc == 0) return false;
+  HeapClass const& mine = classes[slab->size_class];
+  std::uint64_t others = std::uint64_t{mine.slabs - 1} * c.capacity;
+  if (mine.carving != nullptr && mine.carving != slab) others -= c.capacity - mine.carving->carved;
+  return others < c.prealloc;
 }
 
 // A slab without blocks in use starts afresh as the one to carve from, or goes back to the arena.
@@ -187,6 +193,7 @@ void Heap::emptied(Slab* slab) noexcept {
   slab->carved = 0;
   if (mine.carving == nullptr) mine.carving = slab;
   if (mine.carving != slab) give_back(slab);
+  g_budget.announce_free();
 }
 
 // Half of the list goes back at once: who frees many blocks in a row then takes the hot path for most of them.

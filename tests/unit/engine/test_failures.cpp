@@ -86,7 +86,7 @@ class Failures : public testing::TestWithParam<std::pair<long, int>> {};
 
 TEST_P(Failures, AtEveryPoint) {
   auto const [number, error] = GetParam();
-  std::uint64_t const most = test::kSanitized ? 5 : 30;
+  std::uint64_t const most = test::kSanitized ? 5 : 16;
   for (std::uint64_t nth = 1; nth <= most; nth += 1 + nth / 6) {
     for (std::uint64_t const times : {std::uint64_t{1}, std::uint64_t{5}, fake::kForEver}) {
       test::in_a_child([&] { run(number, error, nth, times); });
