@@ -137,8 +137,12 @@ Moved Arena::move(Run* from, Run* to, std::uint32_t slots) noexcept {
     uncharge(target, slots);
     return whole ? Moved::not_at_all : Moved::target_lost;
   }
-  if (!to->moved) ++moved_runs_;
-  to->moved = true;
+  // Both are mapped afresh when they are freed: the target to merge with its neighbours, the source because emulators
+  // forget DONTUNMAP and leave a hole there.
+  for (Run* const run : {from, to}) {
+    if (!run->moved) ++moved_runs_;
+    run->moved = true;
+  }
   uncharge(target, slots);  // what was there is unmapped
   for (std::uint32_t i = 0; i < slots; ++i) {
     charged_[target + i].store(charged_[source + i].exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);

@@ -1,17 +1,38 @@
 // See thread_mark.hpp.
 #include "os/thread_mark.hpp"
 
+#include <sys/syscall.h>
+
 #include <cerrno>
 
 #include "os/os.hpp"
 
 namespace stealth::os {
+namespace {
+
+// Whether the kernel knows of this thread's list of robust mutexes. libc does not say: where the kernel has no such
+// lists, pthread_mutex_init succeeds all the same, and the mutex of an ended thread would stay locked for ever. Asked
+// once, at the first heap: a program that locks itself into a sandbox later may be killed for the question.
+bool kernel_is_robust() noexcept {
+  static constinit std::atomic<int> known{-1};
+  int answer = known.load(std::memory_order_relaxed);
+  if (answer < 0) {
+    void* head = nullptr;
+    std::size_t size = 0;
+    auto const address = [](auto* p) { return static_cast<long>(reinterpret_cast<std::uintptr_t>(p)); };
+    answer = sys(SYS_get_robust_list, 0, address(&head), address(&size)) == 0 && head != nullptr ? 1 : 0;
+    known.store(answer, std::memory_order_relaxed);
+  }
+  return answer != 0;
+}
+
+}  // namespace
 
 void ThreadMark::make(int holder) noexcept {
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  robust_ = pthread_mutex_init(&mutex_, &attributes) == 0;
+  robust_ = kernel_is_robust() && pthread_mutex_init(&mutex_, &attributes) == 0;
   pthread_mutexattr_destroy(&attributes);
   thread_.store(holder, std::memory_order_release);
 }
