@@ -38,6 +38,8 @@ struct Slab : Run {
   alignas(64) std::atomic<std::uint64_t> remote;
   Slab* next_queued;
 
+  // For other threads, while the owner carves on.
+  [[nodiscard]] std::uint32_t carved_now() const { return __atomic_load_n(&carved, __ATOMIC_RELAXED); }
   [[nodiscard]] std::uint32_t free_blocks() const { return listed ? carved - countdown : 0; }
   [[nodiscard]] bool is_valid() const;
 };

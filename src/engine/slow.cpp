@@ -63,7 +63,7 @@ void free_in_range(void* p) {
   auto* const block = static_cast<FreeBlock*>(p);
   auto const within = static_cast<std::size_t>(static_cast<char*>(p) - g_arena.memory_of(slab));
   std::uint32_t const index = size_class.index_of(within);
-  if (index * std::size_t{size_class.block} != within || index >= slab->carved) report_bad_free(p);
+  if (index * std::size_t{size_class.block} != within || index >= slab->carved_now()) report_bad_free(p);
   if (slab->heap == &g_shared_heap) return free_shared(slab, block, size_class);
   Heap* const heap = own_heap();
   if (heap == nullptr) return defer_free(p);

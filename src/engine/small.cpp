@@ -90,7 +90,7 @@ Outcome Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t
   }
   reinterpret_cast<FreeBlock*>(first + (count - 1) * block)->next = nullptr;
   head = reinterpret_cast<FreeBlock*>(first);
-  slab->carved += count;
+  __atomic_store_n(&slab->carved, slab->carved + count, __ATOMIC_RELAXED);
   if (slab->listed) slab->countdown += count;
   mine.carved += count;
   if (slab->carved == size_class.capacity) mine.carving = nullptr;
