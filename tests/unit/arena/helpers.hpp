@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -47,12 +48,16 @@ inline bool fill(OwnArena& own, Run* run, std::uint32_t pages, char with) {
   return true;
 }
 
-// Pages that the kernel keeps for [at, at + bytes).
+// Pages that the kernel keeps for [at, at + bytes); all ones where not all of it is mapped.
 inline std::size_t resident_pages(void* at, std::size_t bytes) {
-  std::vector<unsigned char> pages(bytes / kPage);
-  if (mincore(at, bytes, pages.data()) != 0) return ~std::size_t{0};
+  constexpr std::size_t kAtOnce = 256;
+  unsigned char pages[kAtOnce];
   std::size_t count = 0;
-  for (unsigned char const page : pages) count += page & 1;
+  for (std::size_t done = 0; done < bytes; done += kAtOnce * kPage) {
+    std::size_t const length = std::min(bytes - done, kAtOnce * kPage);
+    if (mincore(static_cast<char*>(at) + done, length, pages) != 0) return ~std::size_t{0};
+    for (std::size_t i = 0; i < length / kPage; ++i) count += pages[i] & 1;
+  }
   return count;
 }
 

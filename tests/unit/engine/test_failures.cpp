@@ -85,7 +85,8 @@ void run(long number, int error, std::uint64_t nth, std::uint64_t times) {
 class Failures : public testing::TestWithParam<std::pair<long, int>> {};
 
 TEST_P(Failures, AtEveryPoint) {
-  auto const [number, error] = GetParam();
+  long const number = GetParam().first;  // no structured binding: clang 14's lambdas cannot capture one
+  int const error = GetParam().second;
   std::uint64_t const most = test::kSanitized ? 5 : 16;
   for (std::uint64_t nth = 1; nth <= most; nth += 1 + nth / 6) {
     for (std::uint64_t const times : {std::uint64_t{1}, std::uint64_t{5}, fake::kForEver}) {

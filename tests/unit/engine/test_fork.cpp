@@ -129,6 +129,7 @@ TEST_F(Fork, Storm) {
   std::atomic<bool> done{false};
   test::Mailbox box;
   std::vector<std::thread> threads;
+  std::barrier end(3);  // none ends while another trims: see in_threads()
   for (int index = 0; index < 3; ++index) {
     threads.emplace_back([&, index] {
       test::Random random(static_cast<std::uint64_t>(index) + 70);
@@ -145,6 +146,7 @@ TEST_F(Fork, Storm) {
         if (box.size() > 200 && box.take(block)) deallocate(block.at);
         if (random.one_in(500)) trim();
       }
+      end.arrive_and_wait();
     });
   }
   for (int i = 0; i < test::rounds(60) && !HasFatalFailure(); ++i) {

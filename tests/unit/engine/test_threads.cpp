@@ -147,6 +147,9 @@ TEST_F(Threads, LivingThreadsKeepTheirHeaps) {
   test::in_threads(4, [&](int index) {
     deallocate(allocate(64));
     seen[index] = t_thread.heap;
+    while (std::any_of(std::begin(seen), std::end(seen), [](auto const& heap) { return heap == nullptr; })) {
+      std::this_thread::yield();
+    }
     if (index == 0) {
       for (int i = 0; i < 50; ++i) {
         trim();
