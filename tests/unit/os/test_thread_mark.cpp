@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <deque>
 #include <thread>
 
 #include "fake_sys.hpp"
@@ -38,6 +39,8 @@ using stealth::test::soon;
 enum class Ending { returns, exits, cancelled };
 
 struct Holder {
+  Holder(ThreadMark& its_mark, Ending its_ending) : mark(its_mark), ending(its_ending) {}
+
   ThreadMark& mark;
   Ending ending;
   std::atomic<bool> holds{false}, may_end{false};
@@ -62,7 +65,10 @@ class Mark : public testing::TestWithParam<bool> {
   void TearDown() override { g_robust_missing = false; }
 
   // Zeroed memory is where the engine makes its marks. It stays, as heaps do: an ended thread must not point at it.
-  static ThreadMark& fresh() { return *new ThreadMark; }
+  static ThreadMark& fresh() {
+    static auto* const all = new std::deque<ThreadMark>;
+    return all->emplace_back();
+  }
 
   static bool claimed_elsewhere(ThreadMark& mark) {
     bool claimed = false;
@@ -72,7 +78,8 @@ class Mark : public testing::TestWithParam<bool> {
 
   static void end_and_claim(Ending ending, bool detached) {
     ThreadMark& mark = fresh();
-    auto* const holder = new Holder{mark, ending};
+    static auto* const holders = new std::deque<Holder>;  // a detached one may look at its own a moment longer
+    Holder* const holder = &holders->emplace_back(mark, ending);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     if (detached) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -93,7 +100,6 @@ class Mark : public testing::TestWithParam<bool> {
     }
     EXPECT_TRUE(soon([&] { return mark.claim_if_ended(); }));
     EXPECT_FALSE(claimed_elsewhere(mark)) << "now it is this thread's";
-    if (!detached) delete holder;
   }
 };
 
@@ -178,7 +184,7 @@ TEST_P(Mark, InAForkedChild) {
   ThreadMark& own = fresh();
   ThreadMark& others = fresh();
   own.claim_new();
-  Holder holder{others, Ending::returns};
+  Holder holder(others, Ending::returns);
   pthread_t thread;
   ASSERT_EQ(pthread_create(&thread, nullptr, Holder::run, &holder), 0);
   ASSERT_TRUE(soon([&] { return holder.holds.load(); }));
