@@ -7,7 +7,7 @@ extern "C" {
 #endif
 
 /* The library's version, "MAJOR.MINOR.PATCH"; valid for the life of the process. */
-char const *stealth_version(void);
+char const* stealth_version(void);
 
 #ifdef __cplusplus
 }

@@ -128,7 +128,8 @@ TEST_F(Failures, PurgingLockedMemory) {
   EXPECT_EQ(own.held(), 0u);
 }
 
-// What lies at the target after a refusal cannot be told from somebody else's memory unless it is a hole, so it is given up.
+// What lies at the target after a refusal cannot be told from somebody else's memory unless it is a hole, so it is
+// given up.
 TEST_F(Failures, AMoveThatFailsCostsTheTarget) {
   OwnArena own(64 * kMiB);
   auto* const from = own.arena.allocate(Zone::spans, 2, 1);
