@@ -54,6 +54,9 @@ void* outside_reallocate(void* p, std::size_t size) noexcept {
   return fresh;
 }
 
+// A vfork child runs on its parent's memory, and its parent waits for it.
+bool may_wait() noexcept { return os::process_id() == g_owning_process; }
+
 // --- settings -> engine ---
 
 void say(void*, std::string_view line) noexcept { report(line); }
@@ -81,9 +84,13 @@ std::uint64_t capacity_bytes(config::Capacity const& wanted) {
 void configure_budget() {
   CapacityLimits limits;
   limits.capacity = capacity_bytes(g_settings.capacity);
-  limits.backoff = {g_settings.backoff_max_wait, g_settings.backoff_patience, g_settings.backoff_max_elapsed};
+  limits.soft = static_cast<std::uint32_t>(g_settings.soft);
+  limits.backoff = {g_settings.backoff_max_wait, g_settings.backoff_patience, g_settings.backoff_max_elapsed,
+                    static_cast<std::uint32_t>(g_settings.backoff_budget),
+                    static_cast<std::uint32_t>(g_settings.backoff_jitter)};
   limits.on_exhausted = static_cast<OnExhausted>(g_settings.on_exhausted);
-  limits.delays = g_settings.mode == config::Mode::enforce;
+  limits.mode = static_cast<Mode>(g_settings.mode);
+  g_budget.meter().use(Meter::Source::resident);
   g_budget.configure(limits);
 }
 
@@ -174,6 +181,7 @@ int owning_process() noexcept { return g_owning_process; }
 char const* program_name() noexcept { return g_program_name; }
 
 constinit Outside const g_outside = {
-    start, next::allocate, outside_deallocate, outside_reallocate, outside_usable_size, bootstrap::allocate};
+    start,    next::allocate, outside_deallocate, outside_reallocate, outside_usable_size, bootstrap::allocate,
+    may_wait};
 
 }  // namespace stealth

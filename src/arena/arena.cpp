@@ -270,7 +270,7 @@ void Arena::set_owner(Run const* run, std::uint32_t words, std::uint32_t word) n
   for (std::uint32_t i = 0; i < words; ++i) map_[first + i].store(word, std::memory_order_relaxed);
 }
 
-bool Arena::touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge how) noexcept {
+bool Arena::touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge& charge) noexcept {
   if (from >= to) return true;
   std::uint32_t const first = slot_of(run);
   std::uint32_t const begin = from / kPagesPerSlot;
@@ -282,7 +282,7 @@ bool Arena::touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge h
     if (have < wanted(slot)) fresh += wanted(slot) - have;
   }
   if (fresh == 0) return true;
-  if (!budget_.try_charge(fresh * kPage, how)) return false;
+  if (!budget_.try_charge(fresh * kPage, charge)) return false;
   for (std::uint32_t slot = begin; slot < end; ++slot) {
     std::uint32_t const have = charged_[first + slot].load(std::memory_order_relaxed);
     charged_[first + slot].store(static_cast<std::uint8_t>(max(have, wanted(slot))), std::memory_order_relaxed);

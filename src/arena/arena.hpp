@@ -84,9 +84,9 @@ class Arena {
     return map_[slot_of(span)].exchange(0, std::memory_order_acq_rel) != 0;
   }
 
-  // Charges the pages up to `to`, given that those before `from` are charged. Called by the run's holder. False: beyond
-  // what `how` allows, and nothing has changed.
-  [[nodiscard]] bool touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge how) noexcept;
+  // Charges the pages up to `to`, given that those before `from` are charged. Called by the run's holder. False: the
+  // charge was refused, and nothing has changed.
+  [[nodiscard]] bool touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge& charge) noexcept;
   // Zeroes what may be dirty in the first `pages` pages (before touch).
   void zero_dirty(Run const* run, std::uint32_t pages) noexcept;
 

@@ -1,4 +1,5 @@
-// How long to wait: pure arithmetic, so that it can be tested and compared without waiting.
+// The law: how long to wait, and how long to hope. Pure arithmetic, so that it can be tested, plotted and compared
+// without waiting. The reasons are told in docs/backpressure.md.
 #pragma once
 
 #include <cstdint>
@@ -7,22 +8,80 @@
 
 namespace stealth {
 
+// What the user sets.
 struct BackoffLimits {
-  std::uint64_t max_wait_ns = 100'000'000;        // the longest single wait
+  std::uint64_t max_wait_ns = 100'000'000;        // the longest single sleep, jitter included
   std::uint64_t patience_ns = 1'000'000'000;      // the longest one call waits while nobody releases anything
   std::uint64_t max_elapsed_ns = 15'000'000'000;  // the longest one call waits in all
+  std::uint32_t budget = 500;                     // thousandths of the time that a thread may wait for nothing
+  std::uint32_t jitter = 500;                     // thousandths: sleeps are drawn from plus or minus this share
 };
 
-// The next wait of a call that has waited `fruitless` times in a row without any release, `silence_ns` since the last
-// release (or since it began to wait) and `elapsed_ns` in all. 0: the call has waited long enough. Doubles from 0.2 ms.
-[[nodiscard]] constexpr std::uint64_t next_wait_ns(BackoffLimits const& limits, std::uint32_t fruitless,
-                                                   std::uint64_t silence_ns, std::uint64_t elapsed_ns) {
-  if (silence_ns >= limits.patience_ns || elapsed_ns >= limits.max_elapsed_ns) return 0;
-  constexpr std::uint64_t kFirst = 200'000;
-  std::uint64_t const doubled = fruitless < 32 ? kFirst << fruitless : ~std::uint64_t{0};
-  std::uint64_t const wait = min(doubled, limits.max_wait_ns);
-  std::uint64_t const left = min(limits.patience_ns - silence_ns, limits.max_elapsed_ns - elapsed_ns);
-  return max(std::uint64_t{1}, min(wait, left));
+// Below this a sleep costs more than it delays: debts are left to add up.
+inline constexpr std::uint64_t kShortestSleep = 200'000;
+// The time within which what is missing to the goal, or to an average, is made up.
+inline constexpr std::uint64_t kLawWindowNs = 100'000'000;
+
+// Bytes that may be admitted per second above the soft point: as much as is released, and a part of the room that is
+// left to the goal, just below the capacity. So the process comes to rest there, and not at the hard limit.
+[[nodiscard]] constexpr std::uint64_t admission_rate(std::uint64_t capacity, std::uint64_t used,
+                                                     std::uint64_t released_per_s) {
+  constexpr std::uint64_t kLeast = kMiB;
+  std::uint64_t const goal = capacity / 64 * 63;
+  std::uint64_t const room = used < goal ? goal - used : 0;
+  return max(kLeast, released_per_s + room * (1'000'000'000 / kLawWindowNs));
+}
+
+enum class Phase : std::uint8_t {
+  approach,   // between the soft point and the capacity: others release, so the rate is matched to theirs
+  wait,       // at the capacity, one sleep of several: somebody may release something
+  overdraft,  // over it, where nobody releases: slowed, so that growth is not at memory's speed
+};
+
+struct Situation {
+  Phase phase = Phase::wait;
+  std::uint64_t capacity = 0, used = 0;  // bytes
+  std::uint64_t bytes = 0;               // approach: the debt, what was asked for beyond the rate; overdraft: the request
+  std::uint64_t rate = 1;                // approach: admission_rate()
+  std::uint32_t fruitless = 0;           // sleeps in a row during which nothing was released
+};
+
+// The one delay, before jitter; at most max_wait_ns.
+[[nodiscard]] constexpr std::uint64_t delay_ns(BackoffLimits const& limits, Situation const& now) {
+  std::uint64_t delay = 0;
+  switch (now.phase) {
+    case Phase::approach: {
+      constexpr std::uint32_t kMostFading = 4;  // sleeps that bring nothing are shortened, down to a sixteenth
+      std::uint64_t const us = min(now.bytes, std::uint64_t{kGiB} * 1024) * 1000 / max(now.rate / 1000, std::uint64_t{1});
+      delay = us * 1000 >> min(now.fruitless, kMostFading);
+      break;
+    }
+    case Phase::wait:
+      delay = now.fruitless < 32 ? kShortestSleep << now.fruitless : ~std::uint64_t{0};
+      break;
+    case Phase::overdraft: {  // 1 ms for 64 KiB, times the square of the fill ratio
+      std::uint64_t const fill = min(now.used / max(now.capacity / 16, std::uint64_t{1}), std::uint64_t{1} << 12);
+      delay = min(now.bytes, std::uint64_t{kGiB}) * 1'000'000 / (64 * kKiB) * fill * fill / 256;
+      break;
+    }
+  }
+  return min(delay, limits.max_wait_ns);
+}
+
+// Plus or minus the jitter's share, never above max_wait_ns.
+[[nodiscard]] constexpr std::uint64_t jittered(BackoffLimits const& limits, std::uint64_t ns, std::uint32_t random) {
+  std::uint64_t const range = ns / 1000 * limits.jitter;
+  return min(ns - range + (2 * range >> 16) * (random >> 16), limits.max_wait_ns);
+}
+
+// How long a call hopes while nobody releases anything. Where going over is the worst that follows, not longer than the
+// history of releases gives reason to: the waiter may hold a lock without which nobody can release anything.
+// `interval`: mean time between releases; `silence`: since the last one.
+[[nodiscard]] constexpr std::uint64_t patience_ns(BackoffLimits const& limits, bool may_go_over, std::uint64_t interval,
+                                                  std::uint64_t silence) {
+  constexpr std::uint64_t kLeast = 4'000'000;
+  if (!may_go_over) return limits.patience_ns;
+  return min(limits.patience_ns, max(kLeast, max(interval * 8, silence / 2)));
 }
 
 }  // namespace stealth

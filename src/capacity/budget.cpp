@@ -2,128 +2,274 @@
 // once more for memory, and only then sleeps (all seq_cst). Every sleep is bounded as well.
 #include "capacity/budget.hpp"
 
-#include "base/report.hpp"
-#include "os/os.hpp"
-
 namespace stealth {
 
 constinit Budget g_budget;
 
 namespace {
 
-void raise_to(std::atomic<std::uint64_t>& record, std::uint64_t value) {
-  std::uint64_t seen = record.load(std::memory_order_relaxed);
-  while (value > seen && !record.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
-  }
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+// Above the soft point the kernel is asked again after so long, or after so much growth.
+constexpr std::uint64_t kLookNs = 10'000'000;
+constexpr std::uint64_t kLeastGrowthToLook = 256 * kKiB;
+// So many bytes freed to heaps that nobody waits for are worth a look by somebody who does.
+constexpr std::uint64_t kWorthALook = 64 * kKiB;
+
+bool refuse(Charge& charge, Refusal why) {
+  charge.refusal = why;
+  return false;
 }
+
+std::uint64_t thousandths(std::uint64_t whole, std::uint32_t parts) { return whole / 1000 * parts; }
 
 }  // namespace
 
-bool Budget::try_charge(std::size_t bytes, Charge how) noexcept {
-  std::uint64_t const after = held_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  bool const fits = how == Charge::over || (after <= limits_.capacity || !limits_.delays);
-  bool const calm = how != Charge::calm || after <= calm_limit_.load(std::memory_order_relaxed);
-  if (!fits || !calm) [[unlikely]] {
-    held_.fetch_sub(bytes, std::memory_order_relaxed);
-    return false;
+void Budget::configure(CapacityLimits const& limits) noexcept {
+  capacity_.store(limits.capacity, kRelaxed);
+  soft_.store(limits.soft, kRelaxed);
+  cgroup_share_.store(limits.cgroup_share, kRelaxed);
+  max_wait_ns_.store(limits.backoff.max_wait_ns, kRelaxed);
+  patience_ns_.store(limits.backoff.patience_ns, kRelaxed);
+  max_elapsed_ns_.store(limits.backoff.max_elapsed_ns, kRelaxed);
+  budget_.store(limits.backoff.budget, kRelaxed);
+  jitter_.store(limits.backoff.jitter, kRelaxed);
+  on_exhausted_.store(limits.on_exhausted, kRelaxed);
+  mode_.store(limits.mode, kRelaxed);
+  if (group_.joined() && limits.capacity != CapacityLimits::kNoCapacity) group_.set_capacity(limits.capacity);
+  look_at_.store(meter_.source() == Meter::Source::cgroup ? 0 : kNoLimit, kRelaxed);
+  set_threshold();
+  queue_.wake_all();
+}
+
+CapacityLimits Budget::limits() const noexcept {
+  CapacityLimits limits;
+  limits.capacity = capacity_.load(kRelaxed);
+  limits.soft = soft_.load(kRelaxed);
+  limits.cgroup_share = cgroup_share_.load(kRelaxed);
+  limits.backoff = {max_wait_ns_.load(kRelaxed), patience_ns_.load(kRelaxed), max_elapsed_ns_.load(kRelaxed),
+                    budget_.load(kRelaxed), jitter_.load(kRelaxed)};
+  limits.on_exhausted = on_exhausted_.load(kRelaxed);
+  limits.mode = mode_.load(kRelaxed);
+  return limits;
+}
+
+std::uint64_t Budget::capacity() const noexcept {
+  return group_.joined() ? group_.capacity() : capacity_.load(kRelaxed);
+}
+
+std::uint64_t Budget::soft_point() const noexcept {
+  std::uint64_t const whole = capacity();
+  return whole == CapacityLimits::kNoCapacity ? whole : thousandths(whole, soft_.load(kRelaxed));
+}
+
+std::uint64_t Budget::used_with(std::uint64_t held) const noexcept {
+  if (group_.joined()) {
+    std::uint64_t const now = held_.load(kRelaxed);
+    return group_.used() + (held > now ? held - now : 0);
   }
-  raise_to(peak_, after);
+  std::int64_t const used = static_cast<std::int64_t>(held) + offset_.load(kRelaxed);
+  return used < 0 ? 0 : static_cast<std::uint64_t>(used);
+}
+
+void Budget::set_threshold() noexcept {
+  std::uint64_t threshold = min(calm_limit_.load(kRelaxed), look_at_.load(kRelaxed));
+  std::uint64_t const soft = soft_point();
+  if (soft != CapacityLimits::kNoCapacity) {
+    std::int64_t const in_held = static_cast<std::int64_t>(soft) - offset_.load(kRelaxed);
+    threshold = min(threshold, in_held < 0 ? 0 : static_cast<std::uint64_t>(in_held));
+  }
+  threshold_.store(group_.joined() ? 0 : threshold, kRelaxed);
+}
+
+bool Budget::try_charge(std::size_t bytes, Charge& charge) noexcept {
+  if (charge.prepaid >= bytes) [[unlikely]] {
+    charge.prepaid -= bytes;
+    charge.booked = 0;
+    return true;
+  }
+  std::uint64_t held = held_.load(kRelaxed);
+  while (held + bytes <= threshold_.load(kRelaxed)) {
+    if (!held_.compare_exchange_weak(held, held + bytes, kRelaxed)) continue;
+    raise_to(peak_, held + bytes);
+    return true;
+  }
+  charge.wanted = bytes;
+  if (!admit(bytes, charge)) return false;
+  charge.booked = 0;
   return true;
+}
+
+void Budget::charge_anyhow(std::size_t bytes) noexcept { static_cast<void>(take(bytes, kNoLimit)); }
+
+// Charges as long as no more than `most_used` is used then.
+bool Budget::take(std::size_t bytes, std::uint64_t most_used) noexcept {
+  std::uint64_t held = held_.load(kRelaxed);
+  do {
+    if (most_used != kNoLimit && used_with(held + bytes) > most_used) return false;
+  } while (!held_.compare_exchange_weak(held, held + bytes, kRelaxed));
+  raise_to(peak_, held + bytes);
+  if (group_.joined()) group_.charge(bytes);
+  return true;
+}
+
+bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
+  std::uint64_t const after = held_.load(kRelaxed) + bytes;
+  if (charge.level == Level::calm && after > calm_limit_.load(kRelaxed)) return refuse(charge, Refusal::idle_first);
+  if (mode_.load(kRelaxed) == Mode::off) return take(bytes, kNoLimit);
+  if (after > look_at_.load(kRelaxed)) look(after - bytes, os::monotonic_ns());
+  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+
+  std::uint64_t const now = os::monotonic_ns();
+  pressed_.store(true, kRelaxed);
+  if (now - look_ns_.load(kRelaxed) >= kLookNs) {
+    look(after - bytes, now);
+    if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+  }
+  if (mode_.load(kRelaxed) == Mode::observe) {
+    observe(bytes, used_with(after), now, charge);
+    return take(bytes, kNoLimit);
+  }
+  return admit_above_soft(bytes, used_with(after), now, charge);
+}
+
+bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
+  if (charge.level == Level::over || stopped_.load(kRelaxed)) return take(bytes, kNoLimit);
+  if (queue_.pages_wanted()) return refuse(charge, Refusal::full);  // newcomers do not overtake
+  std::uint64_t const whole = capacity();
+  ThreadAccount* const account = charge.account;
+  if (used <= whole) {
+    bool const purging_would_do = used - min(charge.idle, used) <= soft_point();
+    if (account != nullptr && !charge.paid && !purging_would_do && flow_.feeds(this_thread(), now)) {
+      BackoffLimits const backoff = limits().backoff;
+      std::uint64_t const rate = admission_rate(whole, used, flow_.rates(now).pages);
+      std::uint64_t const debt = flow_.book(bytes, rate, backoff.max_wait_ns, now);
+      charge.booked += bytes;
+      charge.delay_ns = delay_ns(backoff, {Phase::approach, whole, used, debt, rate, account->fruitless});
+      if (charge.delay_ns >= kShortestSleep) return refuse(charge, Refusal::delay);
+    }
+    return take(bytes, whole) || refuse(charge, Refusal::full);
+  }
+  if (account == nullptr) return refuse(charge, Refusal::full);
+  for (std::uint64_t* const left : {&account->granted_left, &account->credit}) {
+    std::uint64_t const most = left == &account->credit ? whole + whole / 64 : kNoLimit;
+    if (*left < bytes || !take(bytes, most)) continue;
+    *left -= bytes;
+    return true;
+  }
+  return refuse(charge, Refusal::full);
+}
+
+// What would be waited: what goes over the capacity would have had to be released first, and all who ask for memory
+// would wait for it together.
+void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
+  std::uint64_t const whole = capacity();
+  if (charge.account == nullptr || used <= whole) return;
+  std::uint64_t const askers = flow_.count_asker(charge.account->asked_at_ns, now);
+  if (!flow_.feeds(this_thread(), now)) {
+    stalls_.observed(delay_ns(limits().backoff, {Phase::overdraft, whole, used, bytes, 1, 0}));
+    return;
+  }
+  std::uint64_t const rate = max(flow_.rates(now).reusable, std::uint64_t{kMiB});
+  stalls_.observed(bytes * 1'000'000 / (rate / 1000) * askers);
+}
+
+void Budget::settle(Charge& charge) noexcept {
+  if (charge.booked != 0) flow_.refund(charge.booked);
+  charge.booked = 0;
+  std::uint64_t const unused = charge.prepaid;
+  charge.prepaid = 0;
+  if (unused != 0) release(unused);
 }
 
 // Collecting costs time in proportion to what is there; so it comes back only after a growth in proportion.
 void Budget::raise_calm_limit() noexcept {
   std::uint64_t const now = held();
   raise_to(calm_limit_, now + max(now / 32, std::uint64_t{kMiB}));
+  set_threshold();
 }
 
 void Budget::release(std::size_t bytes) noexcept {
   held_.fetch_sub(bytes, std::memory_order_seq_cst);
-  announce_free();
+  if (group_.joined()) {
+    group_.release(bytes);
+    group_.announce();
+  }
+  if (pressed_.load(kRelaxed)) {
+    flow_.note(bytes, 0, os::monotonic_ns());
+    if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed);
+  }
+  if (!queue_.empty()) hand_out();
 }
 
-void Budget::wake_waiters() noexcept {
-  releases_.fetch_add(1, std::memory_order_seq_cst);
-  os::futex_wake(reinterpret_cast<std::uint32_t const*>(&releases_), 1 << 30);
+void Budget::hand_out() noexcept {
+  queue_.hand_out([this](std::uint64_t wanted) { return take(wanted, capacity()); });
 }
 
-void Budget::restore_patience() noexcept {
-  patience_ns_.store(kFirstPatience, std::memory_order_relaxed);
-  no_wait_before_.store(0, std::memory_order_relaxed);
+void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
+  if (account != nullptr) account->credit = min(account->credit + bytes, capacity() / 64);
+  flow_.note(0, bytes, os::monotonic_ns());
+  if (group_.joined()) group_.announce();
+  if (queue_.empty() || (key != nullptr && queue_.wake_key(key))) return;
+  if (key != nullptr) {
+    if (stranded_.fetch_add(bytes, kRelaxed) + bytes < kWorthALook) return;
+    stranded_.store(0, kRelaxed);
+  }
+  queue_.wake_first();
+}
+
+void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
+  if (meter_.source() == Meter::Source::none || !look_mutex_.try_lock()) return;
+  Meter::Reading const reading = meter_.read(held);
+  look_ns_.store(now, kRelaxed);
+  if (!reading.valid) {
+    look_at_.store(held + 16 * kMiB, kRelaxed);
+  } else if (meter_.source() == Meter::Source::cgroup) {
+    offset_.store(static_cast<std::int64_t>(reading.used) - static_cast<std::int64_t>(held), kRelaxed);
+    capacity_.store(thousandths(reading.limit, cgroup_share_.load(kRelaxed)), kRelaxed);
+    // Others of the cgroup grow, too: there may be many of them.
+    std::uint64_t const soft = soft_point();
+    std::uint64_t const room = reading.used < soft ? soft - reading.used : 0;
+    look_at_.store(held + max(room / 64, kLeastGrowthToLook), kRelaxed);
+  } else {
+    std::uint64_t const missing = held > reading.used ? held - reading.used : 0;
+    if (group_.joined()) {
+      std::uint64_t const before = discount_.exchange(missing, kRelaxed);
+      if (missing > before) group_.release(missing - before);
+      if (missing < before) group_.charge(before - missing);
+    } else {
+      offset_.store(-static_cast<std::int64_t>(missing), kRelaxed);
+    }
+    std::uint64_t const room = soft_point() > reading.used ? soft_point() - reading.used : 0;
+    look_at_.store(missing == 0 ? kNoLimit : held + max(room / 8, kLeastGrowthToLook), kRelaxed);
+  }
+  set_threshold();
+  look_mutex_.unlock();
 }
 
 StallFacts Budget::facts() const noexcept {
-  auto const get = [](auto const& counter) { return std::uint64_t{counter.load(std::memory_order_relaxed)}; };
-  return {get(held_),      get(peak_),       get(waiting_), get(waits_),
-          get(waited_ns_), get(longest_ns_), get(grants_),  get(refusals_)};
+  StallFacts facts{};
+  stalls_.read(facts);
+  facts.held = held();
+  facts.peak_held = peak_.load(kRelaxed);
+  facts.used = used();
+  facts.over_bytes = facts.used > capacity() ? facts.used - capacity() : 0;
+  return facts;
 }
 
-Budget::Verdict Budget::Wait::step(char const* what) noexcept {
-  std::uint64_t const before = os::monotonic_ns();
-  if (!begun_) {
-    if (before < budget_.no_wait_before_.load(std::memory_order_relaxed)) return exhausted(what, before);
-    begun_ = true;
-    began_ns_ = last_release_ns_ = before;
-    limits_ = budget_.limits_.backoff;
-    if (budget_.limits_.on_exhausted == OnExhausted::grant) {
-      limits_.patience_ns = min(limits_.patience_ns, budget_.patience_ns_.load(std::memory_order_relaxed));
-    }
-    budget_.waiting_.fetch_add(1, std::memory_order_seq_cst);
-    seen_ = budget_.releases_.load(std::memory_order_seq_cst);
-    if (!budget_.first_wait_reported_.exchange(true, std::memory_order_relaxed)) {
-      report(what, " reached: allocation slows down; holding ", Bytes{budget_.held()});
-    }
-    return Verdict::again;
-  }
-  std::uint64_t const wait = next_wait_ns(limits_, fruitless_, before - last_release_ns_, before - began_ns_);
-  if (wait == 0) return exhausted(what, before);
-  os::futex_wait(reinterpret_cast<std::uint32_t const*>(&budget_.releases_), seen_, wait);
-  std::uint32_t const releases = budget_.releases_.load(std::memory_order_seq_cst);
-  if (releases != seen_) {
-    last_release_ns_ = os::monotonic_ns();
-    fruitless_ = 0;
-    limits_ = budget_.limits_.backoff;
-  } else {
-    ++fruitless_;
-  }
-  seen_ = releases;
-  return Verdict::again;
+void Budget::stop_waiting() noexcept {
+  stopped_.store(true, kRelaxed);
+  queue_.wake_all();
 }
 
-Budget::Verdict Budget::Wait::exhausted(char const* what, std::uint64_t now) noexcept {
-  if (begun_) {
-    // As long without waits: at most half of the time goes into them.
-    if (limits_.patience_ns > kFirstPatience) {
-      budget_.no_wait_before_.store(now + (now - last_release_ns_), std::memory_order_relaxed);
-    }
-    budget_.patience_ns_.store(min(limits_.patience_ns * 2, budget_.limits_.backoff.patience_ns),
-                               std::memory_order_relaxed);
-  }
-  bool const first = !budget_.exhaustion_reported_.exchange(true, std::memory_order_relaxed);
-  switch (budget_.limits_.on_exhausted) {
-    case OnExhausted::abort:
-      die(what, " exhausted: nothing was released in time; holding ",
-          Bytes{budget_.held_.load(std::memory_order_relaxed)}, "; STEALTH_ON_EXHAUSTED=abort ends the process");
-    case OnExhausted::enomem:
-      if (first)
-        report(what, " exhausted: nothing was released in time; allocations fail with ENOMEM until something is freed");
-      budget_.count_refusal();
-      return Verdict::refused;
-    case OnExhausted::grant:
-      break;
-  }
-  if (first) report(what, " exhausted: nothing was released in time; going over it (STEALTH_ON_EXHAUSTED=grant)");
-  budget_.count_grant();
-  return Verdict::granted;
-}
-
-Budget::Wait::~Wait() {
-  if (!begun_) return;
-  budget_.waiting_.fetch_sub(1, std::memory_order_seq_cst);
-  std::uint64_t const waited = os::monotonic_ns() - began_ns_;
-  budget_.waits_.fetch_add(1, std::memory_order_relaxed);
-  budget_.waited_ns_.fetch_add(waited, std::memory_order_relaxed);
-  raise_to(budget_.longest_ns_, waited);
+void Budget::after_fork_in_child() noexcept {
+  queue_.after_fork_in_child();
+  flow_.after_fork_in_child();
+  stalls_.after_fork_in_child();
+  group_.after_fork_in_child();
+  look_mutex_.reset();
+  discount_.store(0, kRelaxed);
+  set_threshold();
 }
 
 }  // namespace stealth

@@ -1,4 +1,4 @@
-// The bytes that a process holds, held at a capacity: the one place that charges, releases and waits.
+// The bytes that a process holds, held at a capacity: the one place that charges and releases. Waiting is in wait.hpp.
 //
 // Charged is what is touched: slabs as they are carved, spans as they are handed out, page by page, until the pages go
 // back to the kernel. The hot path of malloc and free never comes here.
@@ -9,110 +9,162 @@
 #include <cstdint>
 
 #include "capacity/backoff.hpp"
+#include "capacity/flow.hpp"
+#include "capacity/group.hpp"
+#include "capacity/meter.hpp"
+#include "capacity/stalls.hpp"
+#include "capacity/wait_queue.hpp"
+#include "os/os.hpp"
 
 namespace stealth {
 
 enum class OnExhausted : std::uint8_t { grant, enomem, abort };
+enum class Mode : std::uint8_t { enforce, observe, off };
 
 struct CapacityLimits {
   std::uint64_t capacity = kNoCapacity;
+  std::uint32_t soft = 900;           // thousandths of the capacity
+  std::uint32_t cgroup_share = 0;     // not 0: the capacity is so many thousandths of the cgroup's limit, whatever that is
   BackoffLimits backoff;
   OnExhausted on_exhausted = OnExhausted::grant;
-  bool delays = true;  // false: count, but delay and refuse nothing
+  Mode mode = Mode::enforce;
 
   static constexpr std::uint64_t kNoCapacity = ~std::uint64_t{0};
 };
 
-// What happened so far; every figure only grows, but for held and waiting_now.
-struct StallFacts {
-  std::uint64_t held, peak_held;
-  std::uint64_t waiting_now, waits, waited_ns, longest_ns;
-  std::uint64_t grants, refusals;
+// What the law remembers of one thread. Zero is the state of a new one. Its thread's alone, in the slow path.
+struct ThreadAccount {
+  std::uint64_t fruitless_ns;  // waited for nothing, less what was forgiven since
+  std::uint64_t forgiven_at_ns;
+  std::uint64_t granted_left;  // bytes that it may still take over the capacity by its last grant
+  std::uint64_t credit;        // bytes that it has freed itself above the soft point: it may take as many at the capacity
+  std::uint64_t asked_at_ns;   // Flow::count_asker
+  std::uint64_t reclaimed_at_ns;  // when the engine last looked for idle memory on its behalf
+  std::uint32_t random;
+  std::uint8_t fruitless;  // sleeps in a row, each the shorter
+  bool spent;              // the budget is used up: no waiting until half of it is back
 };
 
 // How far a charge may go.
-enum class Charge : std::uint8_t {
+enum class Level : std::uint8_t {
   calm,    // not beyond the point where idle memory should be collected first
-  within,  // up to the capacity
+  within,  // up to the capacity, at the law's rate
   over,    // whether or not it fits: the policy said so
+};
+enum class Refusal : std::uint8_t {
+  none,
+  idle_first,  // collect idle memory, then ask again
+  delay,       // sleep for delay_ns, then ask again with `paid`
+  full,        // wait for releases
+};
+
+// One request for pages, from its first try to its end.
+struct Charge {
+  Level level = Level::calm;
+  ThreadAccount* account = nullptr;  // null: never delayed
+  std::uint64_t idle = 0;            // bytes that are charged, free, and can be purged at once
+  bool paid = false;                 // the delay has been slept
+
+  // What the last refusal said.
+  Refusal refusal = Refusal::none;
+  std::uint64_t wanted = 0;    // bytes
+  std::uint64_t delay_ns = 0;
+  std::uint64_t booked = 0;    // bytes of the law's bucket that are taken for it
+  std::uint64_t prepaid = 0;   // bytes that a releaser has charged for it
 };
 
 class Budget {
  public:
   constexpr Budget() = default;
-  // Before other threads are there, or with nobody waiting.
-  void configure(CapacityLimits const& limits) noexcept { limits_ = limits; }
-  [[nodiscard]] CapacityLimits const& limits() const noexcept { return limits_; }
 
-  // Charges and returns true, or changes nothing and returns false: beyond what `how` allows.
-  [[nodiscard]] bool try_charge(std::size_t bytes, Charge how) noexcept;
+  // --- settings; any thread, at any time ---
+  void configure(CapacityLimits const& limits) noexcept;
+  [[nodiscard]] CapacityLimits limits() const noexcept;
+  [[nodiscard]] Meter& meter() noexcept { return meter_; }
+  [[nodiscard]] Group& group() noexcept { return group_; }
+  [[nodiscard]] std::uint64_t capacity() const noexcept;  // in force now: the group's, if there is one
+
+  // --- charging ---
+  // Charges and returns true, or changes nothing and returns false: charge.refusal says why.
+  [[nodiscard]] bool try_charge(std::size_t bytes, Charge& charge) noexcept;
+  // For what must not fail.
+  void charge_anyhow(std::size_t bytes) noexcept;
+  // Ends a request: gives back what was reserved for it and not used.
+  void settle(Charge& charge) noexcept;
+  void release(std::size_t bytes) noexcept;
+  // `bytes` became free that others can use though no page was given back: blocks of the heap, or class, `key`; null:
+  // pages that anybody can have. `account`: of the thread that freed them.
+  void freed(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
+    if (pressed_.load(std::memory_order_relaxed) || !queue_.empty()) freed_under_pressure(bytes, key, account);
+  }
   // After idle memory was collected: the next growth beyond what is held now is calm again up to a share of it.
   void raise_calm_limit() noexcept;
-  void release(std::size_t bytes) noexcept;
-  // Something became free that a waiter can use though no page was given back: a remote free to its blocks.
-  void announce_free() noexcept {
-    if (waiting_.load(std::memory_order_seq_cst) != 0) wake_waiters();
-    if (patience_ns_.load(std::memory_order_relaxed) != kFirstPatience) restore_patience();
-  }
+
+  // --- reading ---
   [[nodiscard]] std::uint64_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
-  [[nodiscard]] bool has_waiters() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }
+  [[nodiscard]] std::uint64_t used() const noexcept { return used_with(held()); }
+  // Whether somebody waits, or soon may: frees should then come to light at once.
+  [[nodiscard]] bool under_pressure() const noexcept {
+    return pressed_.load(std::memory_order_relaxed) || !queue_.empty();
+  }
+  [[nodiscard]] bool has_waiters() const noexcept { return !queue_.empty(); }
   [[nodiscard]] StallFacts facts() const noexcept;
-  void count_refusal() noexcept { refusals_.fetch_add(1, std::memory_order_relaxed); }
-  void count_grant() noexcept { grants_.fetch_add(1, std::memory_order_relaxed); }
-  // In a forked child: the waiters are not there.
-  void after_fork_in_child() noexcept { waiting_.store(0, std::memory_order_relaxed); }
+  [[nodiscard]] StallsOfKind stalls_of(std::uint32_t kind) const noexcept { return stalls_.of_kind(kind); }
 
-  enum class Verdict : std::uint8_t {
-    again,    // try once more: something may have been released
-    granted,  // waited enough: take it, over the capacity if need be
-    refused,  // waited enough: out of memory
-  };
-
-  // One call's waiting, step by step, so that the caller can look for free memory of its own in between. The caller
-  // holds no lock in step().
-  class Wait {
-   public:
-    explicit Wait(Budget& budget) noexcept : budget_(budget) {}
-    ~Wait();
-    Wait(Wait const&) = delete;
-    Wait& operator=(Wait const&) = delete;
-    // Waits once, at most BackoffLimits::max_wait_ns (the first step only announces the waiter, so that no release is
-    // missed). `what` is said in reports: "capacity", or the class that is full.
-    [[nodiscard]] Verdict step(char const* what) noexcept;
-    [[nodiscard]] bool begun() const noexcept { return begun_; }
-
-   private:
-    [[nodiscard]] Verdict exhausted(char const* what, std::uint64_t now) noexcept;
-
-    Budget& budget_;
-    bool begun_ = false;
-    std::uint32_t seen_ = 0;       // releases_ before the caller's last try
-    std::uint32_t fruitless_ = 0;  // waits in a row during which nothing was released
-    std::uint64_t began_ns_ = 0;
-    std::uint64_t last_release_ns_ = 0;
-    BackoffLimits limits_;
-  };
+  // What STEALTH_ON_EXHAUSTED=abort says before it ends the process: who holds the memory. Allocates nothing.
+  void report_holders_by(void (*say)() noexcept) noexcept { say_holders_ = say; }
+  // Ends all waiting for good: the process exits, and its threads are not to be held up any more.
+  void stop_waiting() noexcept;
+  void after_fork_in_child() noexcept;
 
  private:
-  void wake_waiters() noexcept;
-  void restore_patience() noexcept;
+  friend class Wait;
 
-  // held_ == kPage x the sum of the arena's charged pages (Arena::is_valid asserts it)
+  [[nodiscard]] bool admit(std::size_t bytes, Charge& charge) noexcept;
+  [[nodiscard]] bool admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept;
+  [[nodiscard]] bool take(std::size_t bytes, std::uint64_t most_used) noexcept;
+  void observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept;
+  void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept;
+  void hand_out() noexcept;
+  [[nodiscard]] std::uint64_t used_with(std::uint64_t held) const noexcept;
+  [[nodiscard]] std::uint64_t soft_point() const noexcept;
+  // Compares the count with what is really there, if that is due.
+  void look(std::uint64_t held, std::uint64_t now) noexcept;
+  void set_threshold() noexcept;
+
+  // held_ == kPage x the sum of the arena's charged pages (Arena::is_valid asserts it), plus what is granted to waiters
+  // and not taken yet
   alignas(64) std::atomic<std::uint64_t> held_{0};
   std::atomic<std::uint64_t> peak_{0};
+  // A charge up to here needs no thought: the least of the calm limit, the soft point and where to look next, in terms
+  // of held_.
+  std::atomic<std::uint64_t> threshold_{0};
   std::atomic<std::uint64_t> calm_limit_{0};  // beyond it, idle memory is collected before fresh memory is taken
-  std::atomic<std::uint32_t> waiting_{0};
-  std::atomic<std::uint32_t> releases_{0};  // the word that waiters sleep on; moves only while somebody waits
-  alignas(64) CapacityLimits limits_;
-  // Where going over is the worst that can follow, the first waits are short: the waiter may hold a lock that the
-  // thread needs which would free something (a queue that grows under its own mutex). Each fruitless wait doubles the
-  // patience of the next, up to limits_.backoff.patience_ns, and from the second on as long a time without waits
-  // follows; a release ends both.
-  static constexpr std::uint64_t kFirstPatience = 4'000'000;
-  std::atomic<std::uint64_t> patience_ns_{kFirstPatience};
-  std::atomic<std::uint64_t> no_wait_before_{0};
-  std::atomic<std::uint64_t> waits_{0}, waited_ns_{0}, longest_ns_{0}, grants_{0}, refusals_{0};
-  std::atomic<bool> first_wait_reported_{false}, exhaustion_reported_{false};
+  std::atomic<std::uint64_t> look_at_{0};     // held_ at which the meter is read next
+  std::atomic<std::uint64_t> look_ns_{0};     // and when it was read last
+  std::atomic<std::int64_t> offset_{0};       // used == held_ + offset_
+  std::atomic<std::uint64_t> discount_{0};    // bytes of ours that the group does not count, since they are not resident
+  std::atomic<bool> pressed_{false};          // above the soft point, lately
+
+  alignas(64) WaitQueue queue_;
+  Flow flow_;
+  Stalls stalls_;
+  Meter meter_;
+  Group group_;
+  Mutex look_mutex_;
+  std::atomic<std::uint64_t> stranded_{0};  // bytes freed to heaps that nobody waits for, since somebody was told
+  std::atomic<bool> stopped_{false};
+  std::atomic<bool> first_delay_reported_{false};
+  void (*say_holders_)() noexcept = nullptr;
+  std::atomic<std::uint64_t> exhausted_ns_{0};  // when the policy last had to decide: not long ago is the same episode
+
+  // CapacityLimits, word by word
+  std::atomic<std::uint64_t> capacity_{CapacityLimits::kNoCapacity};
+  std::atomic<std::uint64_t> max_wait_ns_{BackoffLimits{}.max_wait_ns}, patience_ns_{BackoffLimits{}.patience_ns};
+  std::atomic<std::uint64_t> max_elapsed_ns_{BackoffLimits{}.max_elapsed_ns};
+  std::atomic<std::uint32_t> soft_{900}, cgroup_share_{0}, budget_{500}, jitter_{500};
+  std::atomic<OnExhausted> on_exhausted_{OnExhausted::grant};
+  std::atomic<Mode> mode_{Mode::enforce};
 };
 
 extern constinit Budget g_budget;

@@ -8,6 +8,7 @@ namespace {
 bool started_by_hand() noexcept { return false; }
 void* nothing(std::size_t, std::size_t, bool) noexcept { return nullptr; }
 void* no_emergency(std::size_t, std::size_t) noexcept { return nullptr; }
+bool always() noexcept { return true; }
 void only_null(void* p) noexcept {
   if (p != nullptr) report_bad_free(p);
 }
@@ -16,6 +17,6 @@ std::size_t no_size(void*) noexcept { return 0; }
 
 }  // namespace
 
-constinit Outside const g_outside = {started_by_hand, nothing, only_null, foreign, no_size, no_emergency};
+constinit Outside const g_outside = {started_by_hand, nothing, only_null, foreign, no_size, no_emergency, always};
 
 }  // namespace stealth

@@ -6,7 +6,8 @@
 namespace stealth {
 
 constinit ClassList g_classes;
-constinit std::uint8_t g_class_of[kMaxSmall / kGranule + 1];
+constinit ClassTable g_class_of;
+constinit ClassTable g_serving;
 
 namespace {
 
@@ -91,11 +92,20 @@ void publish_classes() {
     // does.
     std::size_t const block = g_classes.classes[i].block;
     for (std::size_t granule = ladder_step_below(block) / kGranule + 1; granule <= block / kGranule; ++granule) {
-      std::uint8_t& entry = g_class_of[granule];
+      std::uint8_t& entry = g_serving[granule];
       if (entry == 0 || block < g_classes.classes[entry].block) entry = static_cast<std::uint8_t>(i);
     }
   }
-  g_class_of[0] = g_class_of[1];  // a request for nothing gets the smallest block
+  g_serving[0] = g_serving[1];  // a request for nothing gets the smallest block
+  show_classes();
+}
+
+void hide_classes() noexcept {
+  for (std::uint8_t& entry : g_class_of) __atomic_store_n(&entry, std::uint8_t{0}, __ATOMIC_RELAXED);
+}
+
+void show_classes() noexcept {
+  for (std::size_t i = 0; i < sizeof g_serving; ++i) __atomic_store_n(&g_class_of[i], g_serving[i], __ATOMIC_RELAXED);
 }
 
 }  // namespace stealth

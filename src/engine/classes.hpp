@@ -61,10 +61,17 @@ struct ClassList {
 };
 
 extern constinit ClassList g_classes;
-// The class of (size + 15) / 16. Written at start only; all zero before, so that the first call of all is slow.
-extern constinit std::uint8_t g_class_of[kMaxSmall / kGranule + 1];
+// The class of (size + 15) / 16, as malloc's hit reads it. All zero before the start, so that the first call of all is
+// slow, and while threads are called in (flush.cpp).
+using ClassTable = std::uint8_t[kMaxSmall / kGranule + 1];
+extern constinit ClassTable g_class_of;
+// The same, whatever is going on.
+extern constinit ClassTable g_serving;
 
-[[nodiscard]] inline std::uint32_t class_of(std::size_t size) { return g_class_of[(size + kGranule - 1) / kGranule]; }
+[[nodiscard]] inline std::uint32_t class_of(std::size_t size) {
+  return __atomic_load_n(&g_class_of[(size + kGranule - 1) / kGranule], __ATOMIC_RELAXED);
+}
+[[nodiscard]] inline std::uint32_t serving_class(std::size_t size) { return g_serving[(size + kGranule - 1) / kGranule]; }
 
 // The built-in ladder: 16…128 by 16, then four steps to a doubling, without end.
 [[nodiscard]] std::size_t ladder_step(std::size_t size);        // the smallest step >= size
@@ -80,5 +87,8 @@ struct ClassRequest {
 [[nodiscard]] bool add_classes(ClassRequest const& request);
 [[nodiscard]] bool add_all_classes();
 void publish_classes();
+// Sends every malloc to the slow path, and ends that.
+void hide_classes() noexcept;
+void show_classes() noexcept;
 
 }  // namespace stealth

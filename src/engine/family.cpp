@@ -32,7 +32,7 @@ void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
   if (size <= kMaxSmall && alignment <= kMaxSmall) {
     std::size_t const rounded = align_up(max(size, std::size_t{1}), alignment);
     for (std::size_t wanted = rounded; wanted <= kMaxSmall; wanted += alignment) {
-      std::uint32_t const c = class_of(wanted);
+      std::uint32_t const c = serving_class(wanted);
       if (c != 0 && g_classes.classes[c].block % alignment == 0) {
         void* const block = pop(wanted);
         return block != nullptr ? block : slow_allocate(wanted, alignment);

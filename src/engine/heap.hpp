@@ -66,6 +66,8 @@ struct Heap {
   RemoteBatch batches[kBatches] = {};
   SpanCache span_cache = {};
   std::uint64_t large_calls = 0;
+  ThreadAccount account{};
+  std::uint32_t flushed_epoch = 0;
   std::int64_t large_blocks = 0;  // as large_pages
   std::uint64_t large_pages = 0;  // in use, allocated here less freed here: only the sum over all heaps means something
 
@@ -79,9 +81,11 @@ struct Heap {
 
   // --- small blocks (small.cpp); the caller holds the lock ---
   // A block, and into the empty bin as many more as come at no further cost.
-  [[nodiscard]] Outcome refill(std::uint32_t c, Charge how, void*& block) noexcept;
+  [[nodiscard]] Outcome refill(std::uint32_t c, Charge& charge, void*& block) noexcept;
   // A block past the bins: for shared classes.
-  [[nodiscard]] Outcome take_one(std::uint32_t c, Charge how, void*& block) noexcept;
+  [[nodiscard]] Outcome take_one(std::uint32_t c, Charge& charge, void*& block) noexcept;
+  // A free block of a somewhat larger class, where that costs no page. Null: there is none.
+  [[nodiscard]] void* take_larger(std::uint32_t c, std::size_t alignment) noexcept;
   void push(Slab* slab, FreeBlock* block) noexcept { push_chain(slab, block, block, 1); }
   void push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept;
   // The list was full: makes room in it.
@@ -101,7 +105,7 @@ struct Heap {
   [[nodiscard]] bool is_valid() const noexcept;
 
  private:
-  [[nodiscard]] Outcome carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t& count) noexcept;
+  [[nodiscard]] Outcome carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint32_t& count) noexcept;
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
   void give_back(Slab* slab) noexcept;
   void emptied(Slab* slab) noexcept;

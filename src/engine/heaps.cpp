@@ -71,7 +71,10 @@ Heap* ended_heap() {
 
 Heap* attach() {
   Hold hold(g_registry);
-  if (Heap* const heap = ended_heap(); heap != nullptr) return heap;
+  if (Heap* const heap = ended_heap(); heap != nullptr) {
+    heap->account = {};
+    return heap;
+  }
   if (g_last_number >= (1u << (32 - kIdShift)) - 2) return nullptr;
   Heap* const heap = fresh_heap();
   if (heap == nullptr) return nullptr;
@@ -105,9 +108,9 @@ bool lock_foreign(Heap& heap) {
   return false;
 }
 
-// Takes in what was freed to each heap, and gives back to the arena what they keep for nobody: of ended threads' heaps
-// all, of living ones' what does not touch their lists.
-void collect() {
+}  // namespace
+
+void collect() noexcept {
   Hold hold(g_registry);
   for_each_heap([](Heap& heap) {
     bool const ended = &heap != &g_shared_heap && take_over(&heap);
@@ -117,8 +120,6 @@ void collect() {
     if (ended) heap.mark.release();
   });
 }
-
-}  // namespace
 
 Heap* own_heap() noexcept {
   if (t_thread.own == nullptr) [[unlikely]]
@@ -196,9 +197,10 @@ bool preallocate() noexcept {
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
     FreeBlock* chain = nullptr;
     Hold hold(g_shared_heap.lock);
+    Charge charge{.level = Level::within};
     for (std::uint64_t i = 0; i < g_classes.classes[c].prealloc; ++i) {
       void* block = nullptr;
-      if (g_shared_heap.take_one(c, Charge::within, block) != Outcome::done) {
+      if (g_shared_heap.take_one(c, charge, block) != Outcome::done) {
         complete = false;
         break;
       }
@@ -256,6 +258,7 @@ void fork_in_child() noexcept {
     return;
   }
   g_budget.after_fork_in_child();
+  end_flush_in_child();
   Heap* const own = t_thread.own;
   for_each_heap([own](Heap& heap) {
     if (!heap.locked_for_fork) return;

@@ -67,7 +67,7 @@ void give_back(Heap* heap, SpanRule& rule, Span* span) {
 
 // One attempt: a run, its first pages charged. Leaves nothing behind when it fails.
 Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t align, std::uint32_t pages,
-                  bool zeroed, Charge how, Span*& span) {
+                  bool zeroed, Charge& charge, Span*& span) {
   Hold hold(heap.lock);
   span = align == 1 ? take_kept(rule) : nullptr;
   if (span == nullptr && align == 1) span = take_cached(heap, slots);
@@ -78,7 +78,7 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
     if (span == nullptr) return Outcome::no_memory;
   }
   if (zeroed) g_arena.zero_dirty(span, pages);
-  if (!g_arena.touch(span, 0, pages, how)) {
+  if (!g_arena.touch(span, 0, pages, charge)) {
     g_arena.free(span);
     span = nullptr;
     return Outcome::over_capacity;
@@ -107,7 +107,8 @@ Outcome enter_rule(SpanRule& rule) {
 
 void leave_rule(SpanRule& rule) {
   if (rule.max == 0) return;
-  rule.in_use.fetch_sub(1, std::memory_order_relaxed);
+  rule.in_use.fetch_sub(1, std::memory_order_seq_cst);
+  g_budget.freed(0, &rule, nullptr);
 }
 
 }  // namespace
@@ -120,10 +121,10 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
   if (heap == nullptr || bytes > kLargestSpan || alignment > kLargestSpan) return pass_on(size, alignment, zeroed);
   auto const align = static_cast<std::uint32_t>(max(alignment >> kSlotShift, std::size_t{1}));
   Span* span = nullptr;
-  Outcome const result = until_admitted(*heap, [&](Charge how) {
+  Outcome const result = until_admitted(*heap, {0, rule}, [&](Charge& charge) {
     Outcome const entered = enter_rule(*rule);
     if (entered != Outcome::done) return entered;
-    Outcome const made = make_span(*heap, *rule, slots_for(bytes), align, pages_for(bytes), zeroed, how, span);
+    Outcome const made = make_span(*heap, *rule, slots_for(bytes), align, pages_for(bytes), zeroed, charge, span);
     if (made != Outcome::done) leave_rule(*rule);
     return made;
   });
@@ -140,24 +141,25 @@ void free_span(void* p, std::size_t offset) noexcept {
   SpanRule& rule = g_classes.rules[span->rule];
   if (!g_arena.disown(span)) report_bad_free(p);  // another thread has just freed it
   Heap* const own = own_heap();
-  Heap& account = own != nullptr ? *own : g_shared_heap;
+  Heap& counted_by = own != nullptr ? *own : g_shared_heap;
+  std::size_t const bytes = span->pages * kPage;
   {
-    Hold hold(account.lock);
-    account.large_pages -= span->pages;
-    --account.large_blocks;
+    Hold hold(counted_by.lock);
+    counted_by.large_pages -= span->pages;
+    --counted_by.large_blocks;
     give_back(own, rule, span);
   }
   leave_rule(rule);
-  g_budget.announce_free();
+  g_budget.freed(bytes, nullptr, own != nullptr ? &own->account : nullptr);
 }
 
 namespace {
 
 // Charges the pages that growing from `from` to `to` adds, waiting if need be.
 Outcome admit(Heap& heap, Span* span, std::uint32_t from, std::uint32_t to) {
-  return until_admitted(heap, [&](Charge how) {
+  return until_admitted(heap, {0, nullptr}, [&](Charge& charge) {
     Hold hold(heap.lock);
-    return g_arena.touch(span, from, to, how) ? Outcome::done : Outcome::over_capacity;
+    return g_arena.touch(span, from, to, charge) ? Outcome::done : Outcome::over_capacity;
   });
 }
 
@@ -180,7 +182,8 @@ Outcome move_to_longer(Heap& heap, Span*& span, std::uint32_t slots, std::uint32
   Moved const moved = g_arena.move(span, target, used);
   if (moved == Moved::not_at_all) g_arena.free(target);
   if (moved != Moved::pages) return Outcome::no_memory;
-  static_cast<void>(g_arena.touch(target, span->pages, pages, Charge::over));  // the rest of the last slot: cannot fail
+  Charge rest{.level = Level::over};
+  static_cast<void>(g_arena.touch(target, span->pages, pages, rest));  // the rest of the last slot: cannot fail
   target->pages = span->pages;
   target->rule = span->rule;
   g_arena.set_owner(span, 1, 0);
@@ -225,7 +228,8 @@ bool preallocate_spans() noexcept {
     SpanRule& rule = g_classes.rules[i];
     for (std::uint64_t made = 0; made < rule.prealloc; ++made) {
       auto* const span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots_for(rule.hi), 1));
-      if (span == nullptr || !g_arena.touch(span, 0, pages_for(rule.hi), Charge::within)) {
+      Charge charge{.level = Level::within};
+      if (span == nullptr || !g_arena.touch(span, 0, pages_for(rule.hi), charge)) {
         if (span != nullptr) g_arena.free(span);
         complete = false;
         break;

@@ -18,6 +18,8 @@ struct Outside {
   std::size_t (*usable_size)(void* p) noexcept;
   // For requests before the start, and from a signal handler that interrupted its thread's slow path.
   void* (*emergency)(std::size_t size, std::size_t alignment) noexcept;
+  // Whether the calling thread may be held up now.
+  bool (*may_wait)() noexcept;
 };
 extern constinit Outside const g_outside;
 void declare_started() noexcept;

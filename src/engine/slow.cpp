@@ -32,12 +32,12 @@ void free_deferred() {
 }
 
 // A class with a max or prealloc: exact counts behind the shared heap's lock.
-Outcome take_shared(std::uint32_t c, Charge how, void*& block) {
+Outcome take_shared(std::uint32_t c, Charge& charge, void*& block) {
   Hold hold(g_shared_heap.lock);
   std::uint64_t const max = g_classes.classes[c].max;
   Bin& in_use = g_shared_heap.bins[c];  // has no list: `room` counts the blocks in use
   if (max != 0 && static_cast<std::uint64_t>(in_use.room) >= max) return Outcome::at_max;
-  Outcome const result = g_shared_heap.take_one(c, how, block);
+  Outcome const result = g_shared_heap.take_one(c, charge, block);
   if (result == Outcome::done) ++in_use.room;
   return result;
 }
@@ -47,7 +47,7 @@ void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
   if (slab->free == block) report_double_free(block, c.block);
   --g_shared_heap.bins[slab->size_class].room;
   g_shared_heap.push(slab, block);
-  g_budget.announce_free();
+  g_budget.freed(c.block, &g_shared_heap, nullptr);
 }
 
 // Frees a block or span of ours past the lists. The caller is busy.
@@ -82,10 +82,14 @@ void* allocate_block(std::uint32_t c, std::size_t alignment) {
   Heap* const heap = own_heap();
   if (heap == nullptr) return pass_on(size_class.block, alignment, false);
   void* block = nullptr;
-  Outcome const result = until_admitted(*heap, [&](Charge how) {
-    if (size_class.shared) return take_shared(c, how, block);
+  void const* const key = size_class.shared ? &g_shared_heap : heap;
+  Outcome const result = until_admitted(*heap, {c, key}, [&](Charge& charge) {
+    if (size_class.shared) return take_shared(c, charge, block);
     Hold hold(heap->lock);
-    return heap->refill(c, how, block);
+    Outcome const refilled = heap->refill(c, charge, block);
+    if (refilled != Outcome::over_capacity || charge.refusal == Refusal::idle_first) return refilled;
+    block = heap->take_larger(c, alignment);
+    return block != nullptr ? Outcome::done : refilled;
   });
   if (result == Outcome::done) return block;
   return result == Outcome::refused ? out_of_memory() : pass_on(size_class.block, alignment, false);
@@ -117,8 +121,9 @@ void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   if (t_thread.busy || !started()) return emergency(size, alignment);
   Busy const busy;
   if (g_deferred.load(std::memory_order_relaxed) != nullptr) free_deferred();
+  if (flush_requested()) answer_flush();
   if (size > kMaxSmall) return allocate_span(size, alignment, false);
-  if (std::uint32_t const c = class_of(size); c != 0) return allocate_block(c, alignment);
+  if (std::uint32_t const c = serving_class(size); c != 0) return allocate_block(c, alignment);
   return pass_on(size, alignment, false);
 }
 

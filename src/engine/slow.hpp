@@ -1,6 +1,7 @@
 // What the slow path's files share; nobody else includes it.
 #pragma once
 
+#include "capacity/wait.hpp"
 #include "engine/hot.hpp"
 #include "engine/outside.hpp"
 
@@ -46,44 +47,47 @@ void free_span(void* p, std::size_t offset) noexcept;
 [[noreturn]] void report_bad_free(void* p) noexcept;
 [[noreturn]] void report_double_free(void* p, std::size_t block) noexcept;
 
+// heaps.cpp: takes in what was freed to each heap, and gives back to the arena what they keep for nobody: of ended
+// threads' heaps all, of living ones' what does not touch their lists.
+void collect() noexcept;
 // heaps.cpp: before fresh memory is taken: what other heaps have idle goes back to the arena, and some of that to the
 // kernel.
 void collect_idle() noexcept;
 
-// Tries until it works or the policy ends it. First as long as the process need not grow; then, when idle memory has
-// been collected, up to the capacity or the class's max; there, with waits in between, until the policy speaks: over
-// the capacity it may grant, a full class it leaves to the next allocator (at_max). `attempt(Charge)` returns an
-// Outcome; the caller holds no lock, and allocates for `heap`.
-template <class Attempt>
-[[nodiscard]] inline Outcome until_admitted(Heap& heap, Attempt attempt) noexcept {
-  Outcome result = attempt(Charge::calm);
-  if (result == Outcome::done) [[likely]]
-    return result;
-  if (result != Outcome::at_max) {
-    collect_idle();
-    result = attempt(Charge::within);
-    if (result == Outcome::done) [[likely]]
-      return result;
-    Hold hold(heap.lock);
-    heap.release_unused(true);
-  } else if (!g_budget.limits().delays) {
-    return result;
+// admission.cpp: tries until it works or the policy ends it. First as long as the process need not grow; then, when idle
+// memory has been collected, up to the capacity or the class's max, at the law's rate; there, with waits in between,
+// until the policy speaks: over the capacity it may grant, a full class it leaves to the next allocator (at_max).
+// `attempt` returns an Outcome; the caller holds no lock, and allocates for `heap`.
+class Attempt {
+ public:
+  template <class F>
+  [[nodiscard]] static Attempt by(F& f) noexcept {
+    return {&f, [](void* context, Charge& charge) { return (*static_cast<F*>(context))(charge); }};
   }
-  Budget::Wait wait(g_budget);
-  for (Charge how = Charge::within;;) {
-    if (result == Outcome::over_capacity) {  // memory that is merely kept is not use
-      if (wait.begun()) collect_idle();
-      if (g_arena.free_dirty_bytes() != 0) g_arena.purge(0);
-    }
-    result = attempt(how);
-    if (result == Outcome::done || result == Outcome::no_memory) return result;
-    Budget::Verdict const verdict = wait.step(result == Outcome::at_max ? "a class's max" : "capacity");
-    if (verdict == Budget::Verdict::refused) return Outcome::refused;
-    if (verdict == Budget::Verdict::granted) {
-      if (result == Outcome::at_max) return result;
-      how = Charge::over;
-    }
-  }
+  [[nodiscard]] Outcome operator()(Charge& charge) const noexcept { return call_(context_, charge); }
+
+ private:
+  using Call = Outcome (*)(void*, Charge&);
+  Attempt(void* context, Call call) noexcept : context_(context), call_(call) {}
+  void* context_;
+  Call call_;
+};
+[[nodiscard]] Outcome admit_slowly(Heap& heap, Place place, Charge& charge, Outcome first, Attempt attempt) noexcept;
+
+template <class F>
+[[nodiscard]] inline Outcome until_admitted(Heap& heap, Place place, F attempt) noexcept {
+  Charge charge{.account = &heap.account};
+  Outcome const first = attempt(charge);
+  if (first == Outcome::done) [[likely]]
+    return first;
+  return admit_slowly(heap, place, charge, first, Attempt::by(attempt));
 }
+
+// flush.cpp: calls all threads in, so that they give back what their lists hold; at most every 20 ms.
+void request_flush() noexcept;
+// What a thread does that is called in.
+void answer_flush() noexcept;
+[[nodiscard]] bool flush_requested() noexcept;
+void end_flush_in_child() noexcept;
 
 }  // namespace stealth

@@ -67,7 +67,7 @@ void Heap::give_back(Slab* slab) noexcept {
 }
 
 // Cuts fresh blocks up to the next page boundary, and more where the pages are charged already; at least one.
-Outcome Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t& count) noexcept {
+Outcome Heap::carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint32_t& count) noexcept {
   HeapClass& mine = classes[c];
   SizeClass const& size_class = g_classes.classes[c];
   if (mine.carving == nullptr) {
@@ -81,7 +81,7 @@ Outcome Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t
   count = min(static_cast<std::uint32_t>((page_end - begin) / block), size_class.capacity - slab->carved);
   std::size_t const end = begin + count * block;
   if (!g_arena.touch(slab, static_cast<std::uint32_t>(begin / kPage), static_cast<std::uint32_t>(divide_up(end, kPage)),
-                     how)) {
+                     charge)) {
     return Outcome::over_capacity;
   }
   char* const first = g_arena.memory_of(slab) + begin;
@@ -97,7 +97,7 @@ Outcome Heap::carve(std::uint32_t c, Charge how, FreeBlock*& head, std::uint32_t
   return Outcome::done;
 }
 
-Outcome Heap::refill(std::uint32_t c, Charge how, void*& block) noexcept {
+Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
   if (remote_queue.load(std::memory_order_relaxed) != nullptr) drain();
   HeapClass& mine = classes[c];
   Bin& bin = bins[c];
@@ -122,7 +122,7 @@ Outcome Heap::refill(std::uint32_t c, Charge how, void*& block) noexcept {
     slab->listed = false;
     mine.partial.remove(slab);
   } else {
-    Outcome const result = carve(c, how, head, count);
+    Outcome const result = carve(c, charge, head, count);
     if (result != Outcome::done) return result;
   }
   block = head;
@@ -131,13 +131,13 @@ Outcome Heap::refill(std::uint32_t c, Charge how, void*& block) noexcept {
   return Outcome::done;
 }
 
-Outcome Heap::take_one(std::uint32_t c, Charge how, void*& block) noexcept {
+Outcome Heap::take_one(std::uint32_t c, Charge& charge, void*& block) noexcept {
   HeapClass& mine = classes[c];
   Slab* slab = mine.partial.front();
   if (slab == nullptr) {
     FreeBlock* head = nullptr;
     std::uint32_t count = 0;
-    Outcome const result = carve(c, how, head, count);
+    Outcome const result = carve(c, charge, head, count);
     if (result != Outcome::done) return result;
     block = head;
     if (count == 1) return result;
@@ -158,6 +158,20 @@ Outcome Heap::take_one(std::uint32_t c, Charge how, void*& block) noexcept {
     mine.partial.remove(slab);
   }
   return Outcome::done;
+}
+
+void* Heap::take_larger(std::uint32_t c, std::size_t alignment) noexcept {
+  std::size_t const most = std::size_t{g_classes.classes[c].block} * 2;
+  for (std::size_t size = g_classes.classes[c].block + 1; size <= min(most, kMaxSmall); size = ladder_step(size + 1)) {
+    std::uint32_t const larger = serving_class(size);
+    if (larger == 0 || g_classes.classes[larger].shared || g_classes.classes[larger].block % alignment != 0) continue;
+    Bin& bin = bins[larger];
+    if (bin.head == nullptr && classes[larger].partial.empty()) continue;
+    void* block = nullptr;
+    Charge none;  // nothing is charged on these ways
+    return refill(larger, none, block) == Outcome::done ? block : nullptr;
+  }
+  return nullptr;
 }
 
 void Heap::push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept {
@@ -193,7 +207,7 @@ void Heap::emptied(Slab* slab) noexcept {
   slab->carved = 0;
   if (mine.carving == nullptr) mine.carving = slab;
   if (mine.carving != slab) give_back(slab);
-  g_budget.announce_free();
+  g_budget.freed(g_classes.classes[slab->size_class].slots * kSlot, nullptr, nullptr);
 }
 
 // Half of the list goes back at once: who frees many blocks in a row then takes the hot path for most of them.

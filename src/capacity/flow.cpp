@@ -1,0 +1,99 @@
+// See flow.hpp.
+#include "capacity/flow.hpp"
+
+#include "capacity/backoff.hpp"
+
+namespace stealth {
+
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kLeastAverage = 1'000'000;  // shorter times are not averaged
+constexpr std::int64_t kBucket = 256 * kKiB;
+
+thread_local char t_tag __attribute__((tls_model("initial-exec")));
+
+std::uint64_t since(std::uint64_t then, std::uint64_t now) { return now > then ? now - then : 0; }
+
+// rate x time without overflow, for rates up to 2^50 and times up to a second
+std::uint64_t filled(std::uint64_t rate, std::uint64_t ns) { return rate / 1000 * (min(ns, kSecond) / 1000) / 1000; }
+
+}  // namespace
+
+ThreadTag this_thread() noexcept { return &t_tag; }
+
+void Flow::note(std::uint64_t pages, std::uint64_t reusable, std::uint64_t now) noexcept {
+  pages_.total.fetch_add(pages, std::memory_order_relaxed);
+  reusable_.total.fetch_add(reusable, std::memory_order_relaxed);
+  // Races between releasers cost a moment's exactness, no more.
+  ThreadTag const who = this_thread();
+  std::uint64_t const last = last_ns_.exchange(now, std::memory_order_relaxed);
+  if (last_by_.load(std::memory_order_relaxed) != who) {
+    last_other_ns_.store(last, std::memory_order_relaxed);
+    last_by_.store(who, std::memory_order_relaxed);
+  }
+  std::uint64_t const gap = min(since(last, now), kSecond);
+  std::uint64_t const mean = interval_.load(std::memory_order_relaxed);
+  interval_.store(mean - mean / 16 + gap / 16, std::memory_order_relaxed);
+  releases_.fetch_add(1, std::memory_order_seq_cst);
+}
+
+bool Flow::feeds(ThreadTag who, std::uint64_t now) const noexcept {
+  bool const mine = last_by_.load(std::memory_order_relaxed) == who;
+  std::uint64_t const last = (mine ? last_other_ns_ : last_ns_).load(std::memory_order_relaxed);
+  return last != 0 && since(last, now) < kSecond;
+}
+
+std::uint64_t Flow::silence(std::uint64_t now) const noexcept {
+  std::uint64_t const last = last_ns_.load(std::memory_order_relaxed);
+  return last == 0 ? 0 : since(last, now);
+}
+
+void Flow::Average::update(std::uint64_t ns) noexcept {
+  std::uint64_t const now = total.load(std::memory_order_relaxed);
+  std::uint64_t const current = (now - seen) * 1000 / (ns / 1000) * 1000;
+  seen = now;
+  auto const share = static_cast<std::int64_t>(min(ns, kLawWindowNs) * 1024 / kLawWindowNs);
+  auto const step = (static_cast<std::int64_t>(current) - static_cast<std::int64_t>(per_s)) * share / 1024;
+  per_s = static_cast<std::uint64_t>(static_cast<std::int64_t>(per_s) + step);
+}
+
+Flow::Rates Flow::rates(std::uint64_t now) noexcept {
+  Hold hold(mutex_);
+  std::uint64_t const passed = since(averaged_ns_, now);
+  if (passed >= kLeastAverage) {
+    pages_.update(passed);
+    reusable_.update(passed);
+    averaged_ns_ = now;
+  }
+  return {pages_.per_s, reusable_.per_s};
+}
+
+std::uint64_t Flow::book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t horizon_ns,
+                         std::uint64_t now) noexcept {
+  Hold hold(mutex_);
+  tokens_ = min(tokens_ + static_cast<std::int64_t>(filled(rate, since(tokens_ns_, now))), kBucket);
+  tokens_ns_ = max(tokens_ns_, now);
+  tokens_ -= static_cast<std::int64_t>(min(bytes, std::uint64_t{1} << 40));
+  tokens_ = max(tokens_, -static_cast<std::int64_t>(filled(rate, horizon_ns)));
+  return tokens_ < 0 ? static_cast<std::uint64_t>(-tokens_) : 0;
+}
+
+void Flow::refund(std::uint64_t bytes) noexcept {
+  Hold hold(mutex_);
+  tokens_ = min(tokens_ + static_cast<std::int64_t>(bytes), kBucket);
+}
+
+std::uint32_t Flow::count_asker(std::uint64_t& seen, std::uint64_t now) noexcept {
+  Hold hold(mutex_);
+  if (since(askers_ns_, now) >= kLawWindowNs) {
+    askers_before_ = max(askers_, 1u);
+    askers_ = 0;
+    askers_ns_ = now;
+  }
+  if (seen < askers_ns_ || seen > now) ++askers_;
+  seen = now;
+  return max(askers_, askers_before_);
+}
+
+}  // namespace stealth

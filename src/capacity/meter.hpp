@@ -1,0 +1,34 @@
+// What the count is compared with before anybody is delayed: memory that is really there. The count says what was handed
+// out; the kernel says what is resident, or what the whole cgroup uses.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "os/os.hpp"
+
+namespace stealth {
+
+class Meter {
+ public:
+  enum class Source : std::uint8_t {
+    none,      // the count alone
+    resident,  // no more than this process's resident anonymous memory
+    cgroup,    // what the tightest cgroup uses, of which this process is a part
+  };
+  void use(Source source) noexcept { source_ = source; }
+  [[nodiscard]] Source source() const noexcept { return source_; }
+
+  struct Reading {
+    bool valid;
+    std::uint64_t used;   // bytes, to be compared with the capacity
+    std::uint64_t limit;  // cgroup: its limit now
+  };
+  // A few system calls, some ten microseconds. One thread at a time.
+  [[nodiscard]] Reading read(std::uint64_t held) noexcept;
+
+ private:
+  Source source_ = Source::none;
+};
+
+}  // namespace stealth

@@ -1,0 +1,214 @@
+// See wait.hpp, and docs/backpressure.md for the reasons.
+#include "capacity/wait.hpp"
+
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
+#include "base/report.hpp"
+
+namespace stealth {
+
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+// What a grant lets a thread take over the capacity before it waits again.
+constexpr std::uint64_t kGrant = 64 * kKiB;
+// Policy decisions less than this apart belong to one episode, which is reported once.
+constexpr std::uint64_t kEpisodeNs = 10'000'000'000;
+// The budget's share is kept over any 10 s: half of what is allowed in that time may be spent at once, the other half
+// comes back while it passes.
+constexpr std::uint64_t kBudgetNs = 5'000'000'000;
+
+bool single_threaded() {
+#if __has_include(<sys/single_threaded.h>)
+  return __libc_single_threaded != 0;
+#else
+  return false;
+#endif
+}
+
+std::uint32_t next_random(std::uint32_t& state) {
+  state = state * 1664525 + 1013904223;
+  return state;
+}
+
+}  // namespace
+
+Wait::~Wait() {
+  if (joined_) charge_.prepaid += budget_.queue_.leave(waiter_);
+  if (joined_ && budget_.group_.joined()) budget_.group_.end_wait();
+  if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
+  budget_.settle(charge_);
+}
+
+Verdict Wait::step(bool for_pages) noexcept {
+  for_pages_ = for_pages;
+  if (!begun() && (charge_.account == nullptr || budget_.stopped_.load(kRelaxed) || !may_wait_()))
+    return Verdict::exhausted;
+  limits_ = budget_.limits().backoff;
+  if (joined_) return wait_for_release();
+  return for_pages && charge_.refusal == Refusal::delay ? sleep_delay() : announce();
+}
+
+bool Wait::claim() noexcept {
+  if (!joined_) return false;
+  std::uint64_t const granted = budget_.queue_.take_grant(waiter_, for_pages_ ? charge_.wanted : 0);
+  charge_.prepaid += granted;
+  return granted != 0;
+}
+
+void Wait::begin(std::uint64_t now, std::uint64_t first_sleep) noexcept {
+  if (begun()) return;
+  began_ns_ = fed_ns_ = now;
+  budget_.stalls_.began();
+  if (charge_.account->random == 0) charge_.account->random = static_cast<std::uint32_t>(now) | 1;
+  if (budget_.first_delay_reported_.exchange(true, kRelaxed)) return;
+  if (!for_pages_) return report("a class has reached its max: allocation slows down");
+  std::uint64_t const used = budget_.used();
+  std::uint64_t const soft = budget_.soft_point();
+  report("capacity ", Bytes{budget_.capacity()}, ": ", Bytes{used}, " used, ", Bytes{used > soft ? used - soft : 0},
+         " over the soft point: allocation slows down; ", budget_.stalls_.waiting_now(), " waiting, for ",
+         first_sleep / 1000, " us now and at most ", limits_.max_wait_ns / 1000, " us at a time");
+}
+
+// What a thread may still wait for nothing: `ns`, or less.
+std::uint64_t Wait::affordable(std::uint64_t ns, std::uint64_t now) noexcept {
+  ThreadAccount& account = *charge_.account;
+  std::uint64_t const most = kBudgetNs / 1000 * limits_.budget;
+  std::uint64_t const passed = now > account.forgiven_at_ns ? min(now - account.forgiven_at_ns, 4 * kBudgetNs) : 0;
+  std::uint64_t const forgiven = passed / 2000 * limits_.budget;
+  account.fruitless_ns -= min(account.fruitless_ns, forgiven);
+  account.forgiven_at_ns = now;
+  std::uint64_t const left = account.fruitless_ns < most ? most - account.fruitless_ns : 0;
+  if (left < kShortestSleep) account.spent = true;
+  if (left >= most / 2 && left >= kShortestSleep) account.spent = false;
+  return min(ns, left);
+}
+
+// Sleeps, and learns whether it brought anything.
+void Wait::sleep(std::uint64_t ns) noexcept {
+  ThreadAccount& account = *charge_.account;
+  std::uint32_t const releases = budget_.flow_.releases();
+  std::uint64_t const before = os::monotonic_ns();
+  auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter_.word);
+  std::uint64_t const nap = min(ns, kShortestSleep);
+  os::futex_wait(word, seen_, nap);  // whoever is woken by every little block wakes too often
+  if (ns > nap && waiter_.word.load(std::memory_order_seq_cst) == seen_) {
+    waiter_.listening.store(true, std::memory_order_seq_cst);
+    os::futex_wait(word, seen_, ns - nap);
+    waiter_.listening.store(false, kRelaxed);
+  }
+  std::uint64_t const now = os::monotonic_ns();
+  budget_.stalls_.slept(now - before);
+  bool const mine = waiter_.word.load(std::memory_order_seq_cst) != seen_;
+  seen_ = waiter_.word.load(std::memory_order_seq_cst);
+  if (mine || (budget_.flow_.releases() != releases && hopeful())) {
+    fed_ns_ = now;
+    fruitless_ = 0;
+    account.fruitless /= 2;
+  } else {
+    ++fruitless_;
+    account.fruitless_ns += now - before;
+    if (account.fruitless < 8) ++account.fruitless;
+  }
+}
+
+// Whether what is being released can make room for this call within the patience that the user set.
+bool Wait::hopeful() const noexcept {
+  std::uint64_t const needed = budget_.used() + waiter_.wanted;
+  std::uint64_t const whole = budget_.capacity();
+  if (needed <= whole) return true;
+  Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
+  return (needed - whole) / 1000 <= (rates.pages + rates.reusable) / 1000 * max(limits_.patience_ns / 1'000'000, 1ul);
+}
+
+Verdict Wait::sleep_delay() noexcept {
+  std::uint64_t const now = os::monotonic_ns();
+  charge_.paid = true;
+  std::uint64_t const ns =
+      affordable(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), now);
+  if (ns < kShortestSleep / 4) return Verdict::again;
+  begin(now, ns);
+  sleep(ns);
+  return Verdict::again;
+}
+
+Verdict Wait::announce() noexcept {
+  std::uint64_t const now = os::monotonic_ns();
+  bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
+  static_cast<void>(affordable(0, now));
+  if (may_go_over && for_pages_ && (charge_.account->spent || (single_threaded() && !budget_.group_.joined())))
+    return overdraw();
+  patience_ns_ = patience_ns(limits_, may_go_over, budget_.flow_.interval(), budget_.flow_.silence(now));
+  if (charge_.account->spent || patience_ns_ == 0 || limits_.max_elapsed_ns == 0) return Verdict::exhausted;
+  begin(now, kShortestSleep);
+  fed_ns_ = now;
+  waiter_.key = place_.key;
+  waiter_.wanted = for_pages_ ? charge_.wanted : 0;
+  waiter_.since_ns = began_ns_;
+  seen_ = 0;
+  budget_.queue_.join(waiter_);
+  if (budget_.group_.joined()) budget_.group_.begin_wait();
+  joined_ = true;
+  budget_.hand_out();
+  claim();
+  return Verdict::again;
+}
+
+Verdict Wait::wait_for_release() noexcept {
+  if (claim()) return Verdict::again;
+  std::uint64_t const now = os::monotonic_ns();
+  std::uint64_t const silence = now - fed_ns_;
+  std::uint64_t const elapsed = now - began_ns_;
+  if (silence >= patience_ns_ || elapsed >= limits_.max_elapsed_ns) return Verdict::exhausted;
+  std::uint64_t const left = affordable(min(patience_ns_ - silence, limits_.max_elapsed_ns - elapsed), now);
+  if (left == 0) return Verdict::exhausted;
+  Situation const situation = {.phase = Phase::wait, .fruitless = fruitless_};
+  std::uint64_t const ns = jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random));
+  sleep(max(min(ns, left), std::uint64_t{1}));
+  budget_.hand_out();  // the capacity or what is resident may have changed without a release
+  claim();
+  return Verdict::again;
+}
+
+// Nobody can release anything, or this thread has waited in vain too long: growth costs time, and goes on.
+Verdict Wait::overdraw() noexcept {
+  std::uint64_t const now = os::monotonic_ns();
+  Situation const situation = {
+      .phase = Phase::overdraft, .capacity = budget_.capacity(), .used = budget_.used(), .bytes = max(charge_.wanted, kGrant)};
+  std::uint64_t const ns =
+      affordable(jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random)), now);
+  if (ns >= kShortestSleep / 4) {
+    begin(now, ns);
+    sleep(ns);
+  }
+  return Verdict::exhausted;
+}
+
+Verdict Wait::decide() noexcept {
+  std::uint64_t const now = os::monotonic_ns();
+  std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
+  bool const first = last == 0 || now - last > kEpisodeNs;
+  char const* const what = for_pages_ ? "capacity" : "a class's max";
+  switch (budget_.limits().on_exhausted) {
+    case OnExhausted::abort:
+      if (budget_.say_holders_ != nullptr) budget_.say_holders_();
+      die(what, " exhausted: nothing was released in time; holding ", Bytes{budget_.held()},
+          "; STEALTH_ON_EXHAUSTED=abort ends the process");
+    case OnExhausted::enomem:
+      if (first)
+        report(what, " exhausted: nothing was released in time; allocations fail with ENOMEM until something is freed");
+      budget_.stalls_.refused();
+      return Verdict::refused;
+    case OnExhausted::grant:
+      break;
+  }
+  if (first) report(what, " exhausted: nothing was released in time; going over it (STEALTH_ON_EXHAUSTED=grant)");
+  budget_.stalls_.granted(place_.kind);
+  if (for_pages_ && charge_.account != nullptr)
+    charge_.account->granted_left = kGrant > charge_.wanted ? kGrant - charge_.wanted : 0;
+  return Verdict::granted;
+}
+
+}  // namespace stealth

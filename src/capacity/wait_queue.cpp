@@ -1,0 +1,77 @@
+// See wait_queue.hpp.
+#include "capacity/wait_queue.hpp"
+
+#include "os/os.hpp"
+
+namespace stealth {
+
+void WaitQueue::join(Waiter& waiter) noexcept {
+  Hold hold(mutex_);
+  waiters_.push_back(&waiter);
+  waiter.queued = true;
+  if (waiter.wanted != 0) wanting_.fetch_add(1, std::memory_order_relaxed);
+  count_.fetch_add(1, std::memory_order_seq_cst);
+}
+
+std::uint64_t WaitQueue::leave(Waiter& waiter) noexcept {
+  Hold hold(mutex_);
+  if (!waiter.queued) return 0;
+  waiters_.remove(&waiter);
+  waiter.queued = false;
+  if (waiter.wanted != 0) wanting_.fetch_sub(1, std::memory_order_relaxed);
+  count_.fetch_sub(1, std::memory_order_seq_cst);
+  return waiter.granted;
+}
+
+std::uint64_t WaitQueue::take_grant(Waiter& waiter, std::uint64_t wanted) noexcept {
+  Hold hold(mutex_);
+  std::uint64_t const granted = waiter.granted;
+  waiter.granted = 0;
+  if (granted != 0 || waiter.wanted == wanted) return granted;
+  if (waiter.wanted == 0) wanting_.fetch_add(1, std::memory_order_relaxed);
+  if (wanted == 0) wanting_.fetch_sub(1, std::memory_order_relaxed);
+  waiter.wanted = wanted;
+  return 0;
+}
+
+bool WaitQueue::wake_key(void const* key) noexcept {
+  Hold hold(mutex_);
+  bool found = false;
+  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = List<Waiter>::next(waiter)) {
+    if (waiter->key != key) continue;
+    found = true;
+    wake(*waiter, false);
+  }
+  return found;
+}
+
+void WaitQueue::wake_first() noexcept {
+  Hold hold(mutex_);
+  if (Waiter* const waiter = first_wanting(); waiter != nullptr) wake(*waiter, false);
+}
+
+void WaitQueue::wake_all() noexcept {
+  Hold hold(mutex_);
+  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = List<Waiter>::next(waiter)) wake(*waiter, true);
+}
+
+void WaitQueue::after_fork_in_child() noexcept {
+  mutex_.reset();
+  waiters_ = {};
+  count_.store(0, std::memory_order_relaxed);
+  wanting_.store(0, std::memory_order_relaxed);
+}
+
+Waiter* WaitQueue::first_wanting() const noexcept {
+  Waiter* waiter = waiters_.front();
+  while (waiter != nullptr && waiter->wanted == 0) waiter = List<Waiter>::next(waiter);
+  return waiter;
+}
+
+void WaitQueue::wake(Waiter& waiter, bool in_any_case) noexcept {
+  waiter.word.fetch_add(1, std::memory_order_seq_cst);
+  if (in_any_case || waiter.listening.load(std::memory_order_seq_cst))
+    os::futex_wake(reinterpret_cast<std::uint32_t const*>(&waiter.word), 1);
+}
+
+}  // namespace stealth

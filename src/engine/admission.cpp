@@ -1,0 +1,104 @@
+// What a request does that does not fit: reclaim, wait, ask the policy. One loop for slabs, spans and classes with a max.
+#include "engine/slow.hpp"
+#include "os/os.hpp"
+
+namespace stealth {
+
+namespace {
+
+// Looking through all heaps costs time in proportion to their number: one thread's request does so at most this often.
+constexpr std::uint64_t kReclaimNs = 20'000'000;
+// Purged at once, at least: a system call should be worth its while.
+constexpr std::size_t kLeastPurge = 256 * kKiB;
+
+// Blocks that lie in lists, batches and queues go back to their slabs, and empty slabs to the arena.
+void reclaim_blocks(Heap& heap) {
+  {
+    Hold hold(heap.lock);
+    heap.release_unused(true);
+  }
+  collect();
+  request_flush();
+}
+
+void purge_for(Charge const& charge) {
+  std::size_t const dirty = g_arena.free_dirty_bytes();
+  if (dirty == 0) return;
+  std::size_t const wanted = max(static_cast<std::size_t>(charge.wanted), kLeastPurge);
+  g_arena.purge_down_to(dirty > wanted ? dirty - wanted : 0);
+}
+
+class Admission {
+ public:
+  Admission(Heap& heap, Place place, Charge& charge, Attempt attempt) noexcept
+      : heap_(heap), charge_(charge), attempt_(attempt), wait_(g_budget, charge, place, g_outside.may_wait) {}
+
+  Outcome run(Outcome result) noexcept {
+    if (result == Outcome::over_capacity && charge_.refusal == Refusal::idle_first) {
+      collect_idle();
+      charge_.level = Level::within;
+      result = again();
+    }
+    while (result == Outcome::over_capacity || result == Outcome::at_max) {
+      if (result == Outcome::at_max && g_budget.limits().mode != Mode::enforce) return result;
+      if (result == Outcome::over_capacity && reclaim()) {
+        result = again();
+        if (result != Outcome::over_capacity) continue;
+      }
+      Verdict verdict = wait_.step(result == Outcome::over_capacity);
+      if (verdict == Verdict::exhausted) {
+        if (!reclaimed_ && result == Outcome::over_capacity) {
+          reclaim_all();
+          result = again();
+          if (result != Outcome::over_capacity) continue;
+        }
+        verdict = wait_.decide();
+        if (verdict == Verdict::refused) return Outcome::refused;
+        if (result == Outcome::at_max) return result;
+        charge_.level = Level::over;
+      }
+      result = again();
+    }
+    return result;
+  }
+
+ private:
+  Outcome again() noexcept {
+    wait_.claim();
+    charge_.idle = g_arena.free_dirty_bytes();
+    return attempt_(charge_);
+  }
+
+  void reclaim_all() noexcept {
+    reclaimed_ = true;
+    reclaim_blocks(heap_);
+    purge_for(charge_);
+  }
+
+  // True: something may have come of it.
+  bool reclaim() noexcept {
+    std::uint64_t const now = os::monotonic_ns();
+    if (now - heap_.account.reclaimed_at_ns >= kReclaimNs) {
+      heap_.account.reclaimed_at_ns = now;
+      reclaim_all();
+      return true;
+    }
+    if (charge_.refusal != Refusal::full || g_arena.free_dirty_bytes() == 0) return false;
+    purge_for(charge_);
+    return true;
+  }
+
+  Heap& heap_;
+  Charge& charge_;
+  Attempt attempt_;
+  bool reclaimed_ = false;
+  Wait wait_;
+};
+
+}  // namespace
+
+Outcome admit_slowly(Heap& heap, Place place, Charge& charge, Outcome first, Attempt attempt) noexcept {
+  return Admission(heap, place, charge, attempt).run(first);
+}
+
+}  // namespace stealth

@@ -1,0 +1,53 @@
+// Calling threads in. A thread that finds its lists full of blocks never comes to the slow path by itself; so the table
+// that malloc reads is rewritten to class 0, whose list is always empty, for a moment: each thread's next malloc comes
+// here, gives back what its lists hold, and goes on. The first one that comes when the moment is over puts the table
+// back. Threads that do not allocate meanwhile keep what they have.
+#include "engine/slow.hpp"
+#include "os/os.hpp"
+
+namespace stealth {
+
+namespace {
+
+constexpr std::uint64_t kEveryNs = 20'000'000;
+constexpr std::uint64_t kMomentNs = 1'000'000;
+
+constinit Mutex g_mutex;
+constinit std::atomic<std::uint32_t> g_epoch{0};      // of the last request
+constinit std::atomic<std::uint64_t> g_until_ns{0};   // 0: the table is as it should be
+constinit std::atomic<std::uint64_t> g_requested_ns{0};
+
+}  // namespace
+
+void request_flush() noexcept {
+  std::uint64_t const now = os::monotonic_ns();
+  if (now - g_requested_ns.load(std::memory_order_relaxed) < kEveryNs || !g_mutex.try_lock()) return;
+  g_requested_ns.store(now, std::memory_order_relaxed);
+  g_epoch.fetch_add(1, std::memory_order_relaxed);
+  g_until_ns.store(now + kMomentNs, std::memory_order_release);
+  hide_classes();
+  g_mutex.unlock();
+}
+
+bool flush_requested() noexcept { return g_until_ns.load(std::memory_order_relaxed) != 0; }
+
+void answer_flush() noexcept {
+  std::uint32_t const epoch = g_epoch.load(std::memory_order_relaxed);
+  if (Heap* const heap = t_thread.own; heap != nullptr && heap->flushed_epoch != epoch) {
+    heap->flushed_epoch = epoch;
+    Hold hold(heap->lock);
+    heap->release_unused(true);
+  }
+  if (os::monotonic_ns() < g_until_ns.load(std::memory_order_acquire) || !g_mutex.try_lock()) return;
+  show_classes();
+  g_until_ns.store(0, std::memory_order_release);
+  g_mutex.unlock();
+}
+
+void end_flush_in_child() noexcept {
+  g_mutex.reset();
+  show_classes();
+  g_until_ns.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace stealth
