@@ -181,7 +181,6 @@ int owning_process() noexcept { return g_owning_process; }
 char const* program_name() noexcept { return g_program_name; }
 
 constinit Outside const g_outside = {
-    start,    next::allocate, outside_deallocate, outside_reallocate, outside_usable_size, bootstrap::allocate,
-    may_wait};
+    start, next::allocate, outside_deallocate, outside_reallocate, outside_usable_size, bootstrap::allocate, may_wait};
 
 }  // namespace stealth

@@ -54,7 +54,7 @@ void Arena::free(Run* run) noexcept {
 }
 
 void Arena::purge_when_due(std::uint32_t now_ms) noexcept {
-  if (purge_delay_ms_ == 0) {
+  if (purge_delay_ms_ == 0 || budget_.is_over()) {  // over the capacity, what becomes free pays that back first
     purge_locked(0, now_ms);
   } else if (free_dirty_bytes() >= kWorthPurging && now_ms - last_purge_ms_ >= max(purge_delay_ms_ / 4, 1u)) {
     last_purge_ms_ = now_ms;

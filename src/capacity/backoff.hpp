@@ -41,9 +41,9 @@ enum class Phase : std::uint8_t {
 struct Situation {
   Phase phase = Phase::wait;
   std::uint64_t capacity = 0, used = 0;  // bytes
-  std::uint64_t bytes = 0;               // approach: the debt, what was asked for beyond the rate; overdraft: the request
-  std::uint64_t rate = 1;                // approach: admission_rate()
-  std::uint32_t fruitless = 0;           // sleeps in a row during which nothing was released
+  std::uint64_t bytes = 0;      // approach: the debt, what was asked for beyond the rate; overdraft: the request
+  std::uint64_t rate = 1;       // approach: admission_rate()
+  std::uint32_t fruitless = 0;  // sleeps in a row during which nothing was released
 };
 
 // The one delay, before jitter; at most max_wait_ns.
@@ -52,7 +52,8 @@ struct Situation {
   switch (now.phase) {
     case Phase::approach: {
       constexpr std::uint32_t kMostFading = 4;  // sleeps that bring nothing are shortened, down to a sixteenth
-      std::uint64_t const us = min(now.bytes, std::uint64_t{kGiB} * 1024) * 1000 / max(now.rate / 1000, std::uint64_t{1});
+      std::uint64_t const us =
+          min(now.bytes, std::uint64_t{kGiB} * 1024) * 1000 / max(now.rate / 1000, std::uint64_t{1});
       delay = us * 1000 >> min(now.fruitless, kMostFading);
       break;
     }
@@ -74,14 +75,28 @@ struct Situation {
   return min(ns - range + (2 * range >> 16) * (random >> 16), limits.max_wait_ns);
 }
 
-// How long a call hopes while nobody releases anything. Where going over is the worst that follows, not longer than the
-// history of releases gives reason to: the waiter may hold a lock without which nobody can release anything.
-// `interval`: mean time between releases; `silence`: since the last one.
-[[nodiscard]] constexpr std::uint64_t patience_ns(BackoffLimits const& limits, bool may_go_over, std::uint64_t interval,
-                                                  std::uint64_t silence) {
-  constexpr std::uint64_t kLeast = 4'000'000;
+// Debts add up to this before anybody sleeps for them. Between two sleeps a thread must have time to give back a lock,
+// and others to wake and take it: who sleeps for every page, holding the lock of a queue, keeps the consumer out.
+[[nodiscard]] constexpr std::uint64_t debt_quantum(std::uint64_t capacity) {
+  return min(capacity / 512, std::uint64_t{16 * kKiB});
+}
+
+// What a grant lets a thread take over the capacity before it waits again.
+[[nodiscard]] constexpr std::uint64_t grant_bytes(std::uint64_t capacity) {
+  return min(capacity / 512, std::uint64_t{16 * kKiB});
+}
+
+// How long a call hopes while nobody releases anything. Where going over is the worst that follows, the first waits are
+// short: the waiter may hold a lock without which nobody can release anything. The further the process is over the
+// longer, so that it finds by itself what the slowest of those who release needs, and growth by grants has a bounded
+// rate. `alone`: nobody but the caller has released anything lately.
+[[nodiscard]] constexpr std::uint64_t patience_ns(BackoffLimits const& limits, bool may_go_over, bool alone,
+                                                  std::uint64_t capacity, std::uint64_t used) {
+  constexpr std::uint64_t kLeast = 4'000'000, kPerWhole = 1'000'000'000;
   if (!may_go_over) return limits.patience_ns;
-  return min(limits.patience_ns, max(kLeast, max(interval * 8, silence / 2)));
+  std::uint64_t const over = used > capacity && !alone ? used - capacity : 0;
+  std::uint64_t const parts = min(over / max(capacity / 1024, std::uint64_t{1}), std::uint64_t{1024});
+  return min(limits.patience_ns, kLeast + kPerWhole / 1024 * parts);
 }
 
 }  // namespace stealth

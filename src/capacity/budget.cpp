@@ -85,7 +85,6 @@ void Budget::set_threshold() noexcept {
 bool Budget::try_charge(std::size_t bytes, Charge& charge) noexcept {
   if (charge.prepaid >= bytes) [[unlikely]] {
     charge.prepaid -= bytes;
-    charge.booked = 0;
     return true;
   }
   std::uint64_t held = held_.load(kRelaxed);
@@ -96,7 +95,6 @@ bool Budget::try_charge(std::size_t bytes, Charge& charge) noexcept {
   }
   charge.wanted = bytes;
   if (!admit(bytes, charge)) return false;
-  charge.booked = 0;
   return true;
 }
 
@@ -135,27 +133,30 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
 
 bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
   if (charge.level == Level::over || stopped_.load(kRelaxed)) return take(bytes, kNoLimit);
-  if (queue_.pages_wanted()) return refuse(charge, Refusal::full);  // newcomers do not overtake
   std::uint64_t const whole = capacity();
   ThreadAccount* const account = charge.account;
+  if (account != nullptr && used > whole) {
+    for (std::uint64_t* const left : {&account->granted_left, &account->credit}) {
+      std::uint64_t const most = left == &account->credit ? whole + whole / 64 : kNoLimit;
+      if (*left < bytes || !take(bytes, most)) continue;
+      *left -= bytes;
+      return true;
+    }
+  }
+  if (queue_.pages_wanted()) return refuse(charge, Refusal::full);  // newcomers do not overtake
   if (used <= whole) {
     bool const purging_would_do = used - min(charge.idle, used) <= soft_point();
     if (account != nullptr && !charge.paid && !purging_would_do && flow_.feeds(this_thread(), now)) {
       BackoffLimits const backoff = limits().backoff;
       std::uint64_t const rate = admission_rate(whole, used, flow_.rates(now).pages);
-      std::uint64_t const debt = flow_.book(bytes, rate, backoff.max_wait_ns, now);
-      charge.booked += bytes;
-      charge.delay_ns = delay_ns(backoff, {Phase::approach, whole, used, debt, rate, account->fruitless});
-      if (charge.delay_ns >= kShortestSleep) return refuse(charge, Refusal::delay);
+      std::uint64_t const debt = flow_.book(bytes, rate, debt_quantum(whole), now);
+      if (debt != 0) {
+        std::uint64_t const own = delay_ns(backoff, {Phase::approach, whole, used, debt, rate, account->fruitless});
+        charge.delay_ns = flow_.queue_up(own, backoff.max_wait_ns, now);
+        if (charge.delay_ns >= kShortestSleep) return refuse(charge, Refusal::delay);
+      }
     }
     return take(bytes, whole) || refuse(charge, Refusal::full);
-  }
-  if (account == nullptr) return refuse(charge, Refusal::full);
-  for (std::uint64_t* const left : {&account->granted_left, &account->credit}) {
-    std::uint64_t const most = left == &account->credit ? whole + whole / 64 : kNoLimit;
-    if (*left < bytes || !take(bytes, most)) continue;
-    *left -= bytes;
-    return true;
   }
   return refuse(charge, Refusal::full);
 }
@@ -175,8 +176,6 @@ void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, C
 }
 
 void Budget::settle(Charge& charge) noexcept {
-  if (charge.booked != 0) flow_.refund(charge.booked);
-  charge.booked = 0;
   std::uint64_t const unused = charge.prepaid;
   charge.prepaid = 0;
   if (unused != 0) release(unused);
@@ -196,7 +195,7 @@ void Budget::release(std::size_t bytes) noexcept {
     group_.announce();
   }
   if (pressed_.load(kRelaxed)) {
-    flow_.note(bytes, 0, os::monotonic_ns());
+    flow_.note_pages(bytes);
     if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed);
   }
   if (!queue_.empty()) hand_out();
@@ -207,8 +206,10 @@ void Budget::hand_out() noexcept {
 }
 
 void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
-  if (account != nullptr) account->credit = min(account->credit + bytes, capacity() / 64);
-  flow_.note(0, bytes, os::monotonic_ns());
+  if (account != nullptr) {
+    account->credit = min(account->credit + bytes, capacity() / 64);
+    flow_.note_freed(bytes, os::monotonic_ns());
+  }
   if (group_.joined()) group_.announce();
   if (queue_.empty() || (key != nullptr && queue_.wake_key(key))) return;
   if (key != nullptr) {

@@ -23,8 +23,8 @@ enum class Mode : std::uint8_t { enforce, observe, off };
 
 struct CapacityLimits {
   std::uint64_t capacity = kNoCapacity;
-  std::uint32_t soft = 900;           // thousandths of the capacity
-  std::uint32_t cgroup_share = 0;     // not 0: the capacity is so many thousandths of the cgroup's limit, whatever that is
+  std::uint32_t soft = 900;        // thousandths of the capacity
+  std::uint32_t cgroup_share = 0;  // not 0: the capacity is so many thousandths of the cgroup's limit, whatever that is
   BackoffLimits backoff;
   OnExhausted on_exhausted = OnExhausted::grant;
   Mode mode = Mode::enforce;
@@ -32,13 +32,38 @@ struct CapacityLimits {
   static constexpr std::uint64_t kNoCapacity = ~std::uint64_t{0};
 };
 
+// How long a thread has waited for nothing, over the last 10 s.
+class FruitlessTime {
+ public:
+  static constexpr std::uint64_t kSpanNs = 10'000'000'000;
+  void add(std::uint64_t now, std::uint64_t ns) noexcept {
+    turn_to(now);
+    us_[slot_ % kSlots] += static_cast<std::uint32_t>(ns / 1000);
+  }
+  [[nodiscard]] std::uint64_t within(std::uint64_t now) noexcept {
+    turn_to(now);
+    std::uint64_t sum = 0;
+    for (std::uint32_t const us : us_) sum += us;
+    return sum * 1000;
+  }
+
+ private:
+  static constexpr std::uint32_t kSlots = 21;  // one more than the span holds: the oldest has passed in part only
+  void turn_to(std::uint64_t now) noexcept {
+    std::uint64_t const current = now / (kSpanNs / (kSlots - 1));
+    if (current - slot_ > kSlots) slot_ = current - kSlots;  // also the first time
+    while (slot_ < current) us_[++slot_ % kSlots] = 0;
+  }
+  std::uint64_t slot_;  // the newest one's number
+  std::uint32_t us_[kSlots];
+};
+
 // What the law remembers of one thread. Zero is the state of a new one. Its thread's alone, in the slow path.
 struct ThreadAccount {
-  std::uint64_t fruitless_ns;  // waited for nothing, less what was forgiven since
-  std::uint64_t forgiven_at_ns;
+  FruitlessTime fruitless_time;
   std::uint64_t granted_left;  // bytes that it may still take over the capacity by its last grant
-  std::uint64_t credit;        // bytes that it has freed itself above the soft point: it may take as many at the capacity
-  std::uint64_t asked_at_ns;   // Flow::count_asker
+  std::uint64_t credit;  // bytes that it has freed itself above the soft point: it may take as many at the capacity
+  std::uint64_t asked_at_ns;      // Flow::count_asker
   std::uint64_t reclaimed_at_ns;  // when the engine last looked for idle memory on its behalf
   std::uint32_t random;
   std::uint8_t fruitless;  // sleeps in a row, each the shorter
@@ -67,10 +92,9 @@ struct Charge {
 
   // What the last refusal said.
   Refusal refusal = Refusal::none;
-  std::uint64_t wanted = 0;    // bytes
+  std::uint64_t wanted = 0;  // bytes
   std::uint64_t delay_ns = 0;
-  std::uint64_t booked = 0;    // bytes of the law's bucket that are taken for it
-  std::uint64_t prepaid = 0;   // bytes that a releaser has charged for it
+  std::uint64_t prepaid = 0;  // bytes that a releaser has charged for it
 };
 
 class Budget {
@@ -93,7 +117,8 @@ class Budget {
   void settle(Charge& charge) noexcept;
   void release(std::size_t bytes) noexcept;
   // `bytes` became free that others can use though no page was given back: blocks of the heap, or class, `key`; null:
-  // pages that anybody can have. `account`: of the thread that freed them.
+  // pages that anybody can have. `account`: of the thread that has just freed them; null: they were freed before, and
+  // only now come to light.
   void freed(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
     if (pressed_.load(std::memory_order_relaxed) || !queue_.empty()) freed_under_pressure(bytes, key, account);
   }
@@ -106,6 +131,10 @@ class Budget {
   // Whether somebody waits, or soon may: frees should then come to light at once.
   [[nodiscard]] bool under_pressure() const noexcept {
     return pressed_.load(std::memory_order_relaxed) || !queue_.empty();
+  }
+  [[nodiscard]] bool is_over() const noexcept {
+    return pressed_.load(std::memory_order_relaxed) && used() > capacity() &&
+           mode_.load(std::memory_order_relaxed) == Mode::enforce;
   }
   [[nodiscard]] bool has_waiters() const noexcept { return !queue_.empty(); }
   [[nodiscard]] StallFacts facts() const noexcept;
@@ -121,7 +150,8 @@ class Budget {
   friend class Wait;
 
   [[nodiscard]] bool admit(std::size_t bytes, Charge& charge) noexcept;
-  [[nodiscard]] bool admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept;
+  [[nodiscard]] bool admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now,
+                                      Charge& charge) noexcept;
   [[nodiscard]] bool take(std::size_t bytes, std::uint64_t most_used) noexcept;
   void observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept;
   void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept;
@@ -143,8 +173,8 @@ class Budget {
   std::atomic<std::uint64_t> look_at_{0};     // held_ at which the meter is read next
   std::atomic<std::uint64_t> look_ns_{0};     // and when it was read last
   std::atomic<std::int64_t> offset_{0};       // used == held_ + offset_
-  std::atomic<std::uint64_t> discount_{0};    // bytes of ours that the group does not count, since they are not resident
-  std::atomic<bool> pressed_{false};          // above the soft point, lately
+  std::atomic<std::uint64_t> discount_{0};  // bytes of ours that the group does not count, since they are not resident
+  std::atomic<bool> pressed_{false};        // above the soft point, lately
 
   alignas(64) WaitQueue queue_;
   Flow flow_;

@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kLeastAverage = 1'000'000;  // shorter times are not averaged
-constexpr std::int64_t kBucket = 256 * kKiB;
 
 thread_local char t_tag __attribute__((tls_model("initial-exec")));
 
@@ -22,9 +21,8 @@ std::uint64_t filled(std::uint64_t rate, std::uint64_t ns) { return rate / 1000 
 
 ThreadTag this_thread() noexcept { return &t_tag; }
 
-void Flow::note(std::uint64_t pages, std::uint64_t reusable, std::uint64_t now) noexcept {
-  pages_.total.fetch_add(pages, std::memory_order_relaxed);
-  reusable_.total.fetch_add(reusable, std::memory_order_relaxed);
+void Flow::note_freed(std::uint64_t bytes, std::uint64_t now) noexcept {
+  reusable_.total.fetch_add(bytes, std::memory_order_relaxed);
   // Races between releasers cost a moment's exactness, no more.
   ThreadTag const who = this_thread();
   std::uint64_t const last = last_ns_.exchange(now, std::memory_order_relaxed);
@@ -32,9 +30,6 @@ void Flow::note(std::uint64_t pages, std::uint64_t reusable, std::uint64_t now) 
     last_other_ns_.store(last, std::memory_order_relaxed);
     last_by_.store(who, std::memory_order_relaxed);
   }
-  std::uint64_t const gap = min(since(last, now), kSecond);
-  std::uint64_t const mean = interval_.load(std::memory_order_relaxed);
-  interval_.store(mean - mean / 16 + gap / 16, std::memory_order_relaxed);
   releases_.fetch_add(1, std::memory_order_seq_cst);
 }
 
@@ -44,9 +39,9 @@ bool Flow::feeds(ThreadTag who, std::uint64_t now) const noexcept {
   return last != 0 && since(last, now) < kSecond;
 }
 
-std::uint64_t Flow::silence(std::uint64_t now) const noexcept {
+bool Flow::only_by(ThreadTag who, std::uint64_t now) const noexcept {
   std::uint64_t const last = last_ns_.load(std::memory_order_relaxed);
-  return last == 0 ? 0 : since(last, now);
+  return last_by_.load(std::memory_order_relaxed) == who && last != 0 && since(last, now) < kSecond && !feeds(who, now);
 }
 
 void Flow::Average::update(std::uint64_t ns) noexcept {
@@ -69,19 +64,22 @@ Flow::Rates Flow::rates(std::uint64_t now) noexcept {
   return {pages_.per_s, reusable_.per_s};
 }
 
-std::uint64_t Flow::book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t horizon_ns,
-                         std::uint64_t now) noexcept {
+std::uint64_t Flow::book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t quantum, std::uint64_t now) noexcept {
   Hold hold(mutex_);
-  tokens_ = min(tokens_ + static_cast<std::int64_t>(filled(rate, since(tokens_ns_, now))), kBucket);
-  tokens_ns_ = max(tokens_ns_, now);
-  tokens_ -= static_cast<std::int64_t>(min(bytes, std::uint64_t{1} << 40));
-  tokens_ = max(tokens_, -static_cast<std::int64_t>(filled(rate, horizon_ns)));
-  return tokens_ < 0 ? static_cast<std::uint64_t>(-tokens_) : 0;
+  auto const unused = static_cast<std::int64_t>(quantum);
+  debt_ = max(debt_ - static_cast<std::int64_t>(filled(rate, since(debt_ns_, now))), -unused);
+  debt_ns_ = max(debt_ns_, now);
+  debt_ += static_cast<std::int64_t>(min(bytes, std::uint64_t{1} << 40));
+  if (debt_ < unused) return 0;
+  auto const taken = static_cast<std::uint64_t>(debt_);
+  debt_ = 0;
+  return taken;
 }
 
-void Flow::refund(std::uint64_t bytes) noexcept {
+std::uint64_t Flow::queue_up(std::uint64_t own_ns, std::uint64_t most_ns, std::uint64_t now) noexcept {
   Hold hold(mutex_);
-  tokens_ = min(tokens_ + static_cast<std::int64_t>(bytes), kBucket);
+  slept_for_until_ns_ = min(max(slept_for_until_ns_, now) + own_ns, now + most_ns);
+  return slept_for_until_ns_ - now;
 }
 
 std::uint32_t Flow::count_asker(std::uint64_t& seen, std::uint64_t now) noexcept {

@@ -15,15 +15,17 @@ using ThreadTag = void const*;
 
 class Flow {
  public:
-  // `pages`: bytes that are no longer charged; `reusable`: bytes that have become free for others, charged or not.
-  void note(std::uint64_t pages, std::uint64_t reusable, std::uint64_t now) noexcept;
+  // So many bytes are no longer charged. Says nothing of who freed them, which may be long ago.
+  void note_pages(std::uint64_t bytes) noexcept { pages_.total.fetch_add(bytes, std::memory_order_relaxed); }
+  // This thread has freed so many bytes, charged or not, that others can use.
+  void note_freed(std::uint64_t bytes, std::uint64_t now) noexcept;
 
-  // How often something was noted: whoever sleeps sees by it whether the sleep was fruitless.
+  // How often something was freed: whoever sleeps sees by it whether the sleep was fruitless.
   [[nodiscard]] std::uint32_t releases() const noexcept { return releases_.load(std::memory_order_seq_cst); }
   // Whether another thread has released anything within the last second.
   [[nodiscard]] bool feeds(ThreadTag who, std::uint64_t now) const noexcept;
-  [[nodiscard]] std::uint64_t silence(std::uint64_t now) const noexcept;   // ns since the last release
-  [[nodiscard]] std::uint64_t interval() const noexcept { return interval_.load(std::memory_order_relaxed); }
+  // Whether this thread has, and nobody else.
+  [[nodiscard]] bool only_by(ThreadTag who, std::uint64_t now) const noexcept;
 
   // Bytes per second, averaged over kLawWindowNs.
   struct Rates {
@@ -31,11 +33,12 @@ class Flow {
   };
   [[nodiscard]] Rates rates(std::uint64_t now) noexcept;
 
-  // Takes `bytes` out of a bucket that fills at `rate`; returns what it is short of (bytes, at most what `rate` fills
-  // within `horizon_ns`).
-  [[nodiscard]] std::uint64_t book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t horizon_ns,
+  // Adds to the debt, which `rate` pays off all the time. Once it comes to a quantum the caller takes it over, to sleep
+  // for it: returns it then, else 0.
+  [[nodiscard]] std::uint64_t book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t quantum,
                                    std::uint64_t now) noexcept;
-  void refund(std::uint64_t bytes) noexcept;
+  // Those who sleep for a debt do so one after the other: how long until the caller has slept for its own, too.
+  [[nodiscard]] std::uint64_t queue_up(std::uint64_t own_ns, std::uint64_t most_ns, std::uint64_t now) noexcept;
 
   // Threads that ask for memory above the soft point, within the last kLawWindowNs. `seen` is the caller's own.
   [[nodiscard]] std::uint32_t count_asker(std::uint64_t& seen, std::uint64_t now) noexcept;
@@ -53,13 +56,13 @@ class Flow {
   std::atomic<ThreadTag> last_by_{nullptr};
   std::atomic<std::uint64_t> last_ns_{0};        // by last_by_
   std::atomic<std::uint64_t> last_other_ns_{0};  // by anybody else
-  std::atomic<std::uint64_t> interval_{0};
   Average pages_, reusable_;
 
   Mutex mutex_;  // guards what follows, and the averages
   std::uint64_t averaged_ns_ = 0;
-  std::int64_t tokens_ = 0;
-  std::uint64_t tokens_ns_ = 0;
+  std::int64_t debt_ = 0;  // bytes; below 0 while the rate is not made use of
+  std::uint64_t debt_ns_ = 0;
+  std::uint64_t slept_for_until_ns_ = 0;
   std::uint64_t askers_ns_ = 0;
   std::uint32_t askers_ = 1, askers_before_ = 1;
 };

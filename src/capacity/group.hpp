@@ -19,4 +19,4 @@ class Group {
   bool sweep() noexcept { return false; }
   void after_fork_in_child() noexcept {}
 };
-}
+}  // namespace stealth

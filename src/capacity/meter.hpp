@@ -1,5 +1,5 @@
-// What the count is compared with before anybody is delayed: memory that is really there. The count says what was handed
-// out; the kernel says what is resident, or what the whole cgroup uses.
+// What the count is compared with before anybody is delayed: memory that is really there. The count says what was
+// handed out; the kernel says what is resident, or what the whole cgroup uses.
 #pragma once
 
 #include <atomic>

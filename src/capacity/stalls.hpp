@@ -6,7 +6,8 @@
 
 namespace stealth {
 
-// Calls by the time that they waited: [i] those below 2^i microseconds and not below half of it, the last one all others.
+// Calls by the time that they waited: [i] those below 2^i microseconds and not below half of it, the last one all
+// others.
 inline constexpr std::uint32_t kStallBuckets = 26;
 // What a call waited for: a size class's number, or 0 for a large block.
 inline constexpr std::uint32_t kStallKinds = 64;
@@ -14,7 +15,7 @@ inline constexpr std::uint32_t kStallKinds = 64;
 // Every figure only grows, but for held, used and waiting_now.
 struct StallFacts {
   std::uint64_t held, peak_held;
-  std::uint64_t used;        // what is compared with the capacity: the group's or the cgroup's figure, or what is resident
+  std::uint64_t used;  // what is compared with the capacity: the group's or the cgroup's figure, or what is resident
   std::uint64_t over_bytes;  // above the capacity now
   std::uint64_t waiting_now, waits, waited_ns, longest_ns, longest_sleep_ns;
   std::uint64_t grants, refusals;

@@ -12,13 +12,8 @@ namespace stealth {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-// What a grant lets a thread take over the capacity before it waits again.
-constexpr std::uint64_t kGrant = 64 * kKiB;
 // Policy decisions less than this apart belong to one episode, which is reported once.
 constexpr std::uint64_t kEpisodeNs = 10'000'000'000;
-// The budget's share is kept over any 10 s: half of what is allowed in that time may be spent at once, the other half
-// comes back while it passes.
-constexpr std::uint64_t kBudgetNs = 5'000'000'000;
 
 bool single_threaded() {
 #if __has_include(<sys/single_threaded.h>)
@@ -75,14 +70,11 @@ void Wait::begin(std::uint64_t now, std::uint64_t first_sleep) noexcept {
 // What a thread may still wait for nothing: `ns`, or less.
 std::uint64_t Wait::affordable(std::uint64_t ns, std::uint64_t now) noexcept {
   ThreadAccount& account = *charge_.account;
-  std::uint64_t const most = kBudgetNs / 1000 * limits_.budget;
-  std::uint64_t const passed = now > account.forgiven_at_ns ? min(now - account.forgiven_at_ns, 4 * kBudgetNs) : 0;
-  std::uint64_t const forgiven = passed / 2000 * limits_.budget;
-  account.fruitless_ns -= min(account.fruitless_ns, forgiven);
-  account.forgiven_at_ns = now;
-  std::uint64_t const left = account.fruitless_ns < most ? most - account.fruitless_ns : 0;
+  std::uint64_t const most = FruitlessTime::kSpanNs / 1000 * limits_.budget;
+  std::uint64_t const gone = account.fruitless_time.within(now);
+  std::uint64_t const left = gone < most ? most - gone : 0;
   if (left < kShortestSleep) account.spent = true;
-  if (left >= most / 2 && left >= kShortestSleep) account.spent = false;
+  if (left >= most / 4 && left >= kShortestSleep) account.spent = false;
   return min(ns, left);
 }
 
@@ -109,7 +101,7 @@ void Wait::sleep(std::uint64_t ns) noexcept {
     account.fruitless /= 2;
   } else {
     ++fruitless_;
-    account.fruitless_ns += now - before;
+    account.fruitless_time.add(now, now - before);
     if (account.fruitless < 8) ++account.fruitless;
   }
 }
@@ -126,8 +118,7 @@ bool Wait::hopeful() const noexcept {
 Verdict Wait::sleep_delay() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   charge_.paid = true;
-  std::uint64_t const ns =
-      affordable(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), now);
+  std::uint64_t const ns = affordable(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), now);
   if (ns < kShortestSleep / 4) return Verdict::again;
   begin(now, ns);
   sleep(ns);
@@ -140,7 +131,8 @@ Verdict Wait::announce() noexcept {
   static_cast<void>(affordable(0, now));
   if (may_go_over && for_pages_ && (charge_.account->spent || (single_threaded() && !budget_.group_.joined())))
     return overdraw();
-  patience_ns_ = patience_ns(limits_, may_go_over, budget_.flow_.interval(), budget_.flow_.silence(now));
+  patience_ns_ =
+      patience_ns(limits_, may_go_over, budget_.flow_.only_by(this_thread(), now), budget_.capacity(), budget_.used());
   if (charge_.account->spent || patience_ns_ == 0 || limits_.max_elapsed_ns == 0) return Verdict::exhausted;
   begin(now, kShortestSleep);
   fed_ns_ = now;
@@ -175,8 +167,10 @@ Verdict Wait::wait_for_release() noexcept {
 // Nobody can release anything, or this thread has waited in vain too long: growth costs time, and goes on.
 Verdict Wait::overdraw() noexcept {
   std::uint64_t const now = os::monotonic_ns();
-  Situation const situation = {
-      .phase = Phase::overdraft, .capacity = budget_.capacity(), .used = budget_.used(), .bytes = max(charge_.wanted, kGrant)};
+  Situation const situation = {.phase = Phase::overdraft,
+                               .capacity = budget_.capacity(),
+                               .used = budget_.used(),
+                               .bytes = max(charge_.wanted, grant_bytes(budget_.capacity()))};
   std::uint64_t const ns =
       affordable(jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random)), now);
   if (ns >= kShortestSleep / 4) {
@@ -206,8 +200,10 @@ Verdict Wait::decide() noexcept {
   }
   if (first) report(what, " exhausted: nothing was released in time; going over it (STEALTH_ON_EXHAUSTED=grant)");
   budget_.stalls_.granted(place_.kind);
-  if (for_pages_ && charge_.account != nullptr)
-    charge_.account->granted_left = kGrant > charge_.wanted ? kGrant - charge_.wanted : 0;
+  if (for_pages_ && charge_.account != nullptr) {
+    std::uint64_t const grant = grant_bytes(budget_.capacity());
+    charge_.account->granted_left = grant > charge_.wanted ? grant - charge_.wanted : 0;
+  }
   return Verdict::granted;
 }
 

@@ -17,8 +17,8 @@ struct Waiter : ListNode {
   std::uint64_t granted = 0;  // charged for it by a releaser; it is queued no more
   std::uint64_t since_ns = 0;
   bool queued = false;
-  std::atomic<std::uint32_t> word{0};        // changes when the waiter should look again
-  std::atomic<bool> listening{false};        // any event may wake it; else a grant only
+  std::atomic<std::uint32_t> word{0};  // changes when the waiter should look again
+  std::atomic<bool> listening{false};  // any event may wake it; else a grant only
 };
 
 class WaitQueue {
@@ -29,7 +29,8 @@ class WaitQueue {
   // Takes what was granted meanwhile; where that is nothing, `wanted` is what it needs from now on.
   [[nodiscard]] std::uint64_t take_grant(Waiter& waiter, std::uint64_t wanted) noexcept;
 
-  // Whether anybody waits; seq_cst, so that whoever frees first and asks then misses nobody who joined before it looked.
+  // Whether anybody waits; seq_cst, so that whoever frees first and asks then misses nobody who joined before it
+  // looked.
   [[nodiscard]] bool empty() const noexcept { return count_.load(std::memory_order_seq_cst) == 0; }
   // Whether anybody waits for pages.
   [[nodiscard]] bool pages_wanted() const noexcept { return wanting_.load(std::memory_order_relaxed) != 0; }

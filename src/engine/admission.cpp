@@ -1,4 +1,5 @@
-// What a request does that does not fit: reclaim, wait, ask the policy. One loop for slabs, spans and classes with a max.
+// What a request does that does not fit: reclaim, wait, ask the policy. One loop for slabs, spans and classes with a
+// max.
 #include "engine/slow.hpp"
 #include "os/os.hpp"
 

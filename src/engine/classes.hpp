@@ -71,7 +71,9 @@ extern constinit ClassTable g_serving;
 [[nodiscard]] inline std::uint32_t class_of(std::size_t size) {
   return __atomic_load_n(&g_class_of[(size + kGranule - 1) / kGranule], __ATOMIC_RELAXED);
 }
-[[nodiscard]] inline std::uint32_t serving_class(std::size_t size) { return g_serving[(size + kGranule - 1) / kGranule]; }
+[[nodiscard]] inline std::uint32_t serving_class(std::size_t size) {
+  return g_serving[(size + kGranule - 1) / kGranule];
+}
 
 // The built-in ladder: 16…128 by 16, then four steps to a doubling, without end.
 [[nodiscard]] std::size_t ladder_step(std::size_t size);        // the smallest step >= size

@@ -76,6 +76,7 @@ struct Heap {
 
   os::ThreadMark mark{};
   bool locked_for_fork = false;
+  bool collecting = false;    // what comes back now was freed before
   bool lost = false;          // its thread died within the slow path: nobody touches it any more
   Heap* next_heap = nullptr;  // in the registry
 
@@ -84,6 +85,8 @@ struct Heap {
   [[nodiscard]] Outcome refill(std::uint32_t c, Charge& charge, void*& block) noexcept;
   // A block past the bins: for shared classes.
   [[nodiscard]] Outcome take_one(std::uint32_t c, Charge& charge, void*& block) noexcept;
+  // Whether a refill of the class needs no fresh page.
+  [[nodiscard]] bool has_free(std::uint32_t c) noexcept;
   // A free block of a somewhat larger class, where that costs no page. Null: there is none.
   [[nodiscard]] void* take_larger(std::uint32_t c, std::size_t alignment) noexcept;
   void push(Slab* slab, FreeBlock* block) noexcept { push_chain(slab, block, block, 1); }
@@ -106,6 +109,7 @@ struct Heap {
 
  private:
   [[nodiscard]] Outcome carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint32_t& count) noexcept;
+  void drain_queue() noexcept;
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
   void give_back(Slab* slab) noexcept;
   void emptied(Slab* slab) noexcept;

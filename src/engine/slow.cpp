@@ -86,10 +86,11 @@ void* allocate_block(std::uint32_t c, std::size_t alignment) {
   Outcome const result = until_admitted(*heap, {c, key}, [&](Charge& charge) {
     if (size_class.shared) return take_shared(c, charge, block);
     Hold hold(heap->lock);
-    Outcome const refilled = heap->refill(c, charge, block);
-    if (refilled != Outcome::over_capacity || charge.refusal == Refusal::idle_first) return refilled;
-    block = heap->take_larger(c, alignment);
-    return block != nullptr ? Outcome::done : refilled;
+    if (g_budget.under_pressure() && !heap->has_free(c)) {
+      block = heap->take_larger(c, alignment);
+      if (block != nullptr) return Outcome::done;
+    }
+    return heap->refill(c, charge, block);
   });
   if (result == Outcome::done) return block;
   return result == Outcome::refused ? out_of_memory() : pass_on(size_class.block, alignment, false);

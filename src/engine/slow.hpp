@@ -54,10 +54,10 @@ void collect() noexcept;
 // kernel.
 void collect_idle() noexcept;
 
-// admission.cpp: tries until it works or the policy ends it. First as long as the process need not grow; then, when idle
-// memory has been collected, up to the capacity or the class's max, at the law's rate; there, with waits in between,
-// until the policy speaks: over the capacity it may grant, a full class it leaves to the next allocator (at_max).
-// `attempt` returns an Outcome; the caller holds no lock, and allocates for `heap`.
+// admission.cpp: tries until it works or the policy ends it. First as long as the process need not grow; then, when
+// idle memory has been collected, up to the capacity or the class's max, at the law's rate; there, with waits in
+// between, until the policy speaks: over the capacity it may grant, a full class it leaves to the next allocator
+// (at_max). `attempt` returns an Outcome; the caller holds no lock, and allocates for `heap`.
 class Attempt {
  public:
   template <class F>

@@ -97,8 +97,16 @@ Outcome Heap::carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint
   return Outcome::done;
 }
 
+// What others have freed to this heap.
+void Heap::drain_queue() noexcept {
+  if (remote_queue.load(std::memory_order_relaxed) == nullptr) return;
+  collecting = true;
+  drain();
+  collecting = false;
+}
+
 Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
-  if (remote_queue.load(std::memory_order_relaxed) != nullptr) drain();
+  drain_queue();
   HeapClass& mine = classes[c];
   Bin& bin = bins[c];
   if (bin.head != nullptr) {  // a signal handler has freed one meanwhile
@@ -160,13 +168,17 @@ Outcome Heap::take_one(std::uint32_t c, Charge& charge, void*& block) noexcept {
   return Outcome::done;
 }
 
+bool Heap::has_free(std::uint32_t c) noexcept {
+  drain_queue();
+  return bins[c].head != nullptr || !classes[c].partial.empty();
+}
+
 void* Heap::take_larger(std::uint32_t c, std::size_t alignment) noexcept {
   std::size_t const most = std::size_t{g_classes.classes[c].block} * 2;
   for (std::size_t size = g_classes.classes[c].block + 1; size <= min(most, kMaxSmall); size = ladder_step(size + 1)) {
     std::uint32_t const larger = serving_class(size);
     if (larger == 0 || g_classes.classes[larger].shared || g_classes.classes[larger].block % alignment != 0) continue;
-    Bin& bin = bins[larger];
-    if (bin.head == nullptr && classes[larger].partial.empty()) continue;
+    if (!has_free(larger)) continue;
     void* block = nullptr;
     Charge none;  // nothing is charged on these ways
     return refill(larger, none, block) == Outcome::done ? block : nullptr;
@@ -207,7 +219,7 @@ void Heap::emptied(Slab* slab) noexcept {
   slab->carved = 0;
   if (mine.carving == nullptr) mine.carving = slab;
   if (mine.carving != slab) give_back(slab);
-  g_budget.freed(g_classes.classes[slab->size_class].slots * kSlot, nullptr, nullptr);
+  g_budget.freed(g_classes.classes[slab->size_class].slots * kSlot, nullptr, collecting ? nullptr : &account);
 }
 
 // Half of the list goes back at once: who frees many blocks in a row then takes the hot path for most of them.
@@ -237,6 +249,7 @@ void Heap::flush_bin(std::uint32_t c) noexcept {
 }
 
 void Heap::release_unused(bool with_bins) noexcept {
+  collecting = true;
   post_batches();
   drain();
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
@@ -248,6 +261,7 @@ void Heap::release_unused(bool with_bins) noexcept {
     }
   }
   flush_spans();
+  collecting = false;
 }
 
 bool Heap::is_valid() const noexcept {
