@@ -2,6 +2,7 @@
 // no allocation, no stdio, no lock that libc holds.
 #include "start.hpp"
 
+#include <link.h>
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "engine/outside.hpp"
 #include "engine/slab.hpp"
 #include "next.hpp"
+#include "no_waits.hpp"
 #include "os/os.hpp"
 #include "statistics.hpp"
 
@@ -54,17 +56,19 @@ void* outside_reallocate(void* p, std::size_t size) noexcept {
   return fresh;
 }
 
-// A vfork child runs on its parent's memory, and its parent waits for it.
-bool may_wait() noexcept { return os::process_id() == g_owning_process; }
+// Not in a vfork child, which runs on its parent's memory while the parent waits for it, nor while the loader changes its
+// list of libraries.
+bool may_wait() noexcept { return _r_debug.r_state == r_debug::RT_CONSISTENT && os::process_id() == g_owning_process; }
 
 // --- settings -> engine ---
 
 void say(void*, std::string_view line) noexcept { report(line); }
 
+constexpr std::uint32_t kAutomaticShare = 950;
+
 std::uint64_t share_of(std::uint64_t whole, std::uint64_t parts) { return whole / config::whole * parts; }
 
 std::uint64_t capacity_bytes(config::Capacity const& wanted) {
-  constexpr std::uint64_t kAutomaticShare = 950;
   switch (wanted.kind) {
     case config::Capacity::Kind::none:
       return CapacityLimits::kNoCapacity;
@@ -74,7 +78,7 @@ std::uint64_t capacity_bytes(config::Capacity const& wanted) {
     case config::Capacity::Kind::share:
       break;
   }
-  std::uint64_t const limit = os::cgroup_limit();
+  std::uint64_t const limit = g_budget.meter().cgroup_limit();
   if (wanted.kind == config::Capacity::Kind::automatic) {
     return limit == os::kUnlimited ? CapacityLimits::kNoCapacity : share_of(limit, kAutomaticShare);
   }
@@ -83,6 +87,10 @@ std::uint64_t capacity_bytes(config::Capacity const& wanted) {
 
 void configure_budget() {
   CapacityLimits limits;
+  bool const automatic = g_settings.capacity.kind == config::Capacity::Kind::automatic;
+  bool const in_cgroup = g_budget.meter().use(Meter::Source::cgroup);
+  if (!automatic || !in_cgroup) g_budget.meter().use(Meter::Source::resident);
+  if (automatic && in_cgroup) limits.cgroup_share = kAutomaticShare;
   limits.capacity = capacity_bytes(g_settings.capacity);
   limits.soft = static_cast<std::uint32_t>(g_settings.soft);
   limits.backoff = {g_settings.backoff_max_wait, g_settings.backoff_patience, g_settings.backoff_max_elapsed,
@@ -90,7 +98,6 @@ void configure_budget() {
                     static_cast<std::uint32_t>(g_settings.backoff_jitter)};
   limits.on_exhausted = static_cast<OnExhausted>(g_settings.on_exhausted);
   limits.mode = static_cast<Mode>(g_settings.mode);
-  g_budget.meter().use(Meter::Source::resident);
   g_budget.configure(limits);
 }
 
@@ -156,6 +163,7 @@ void start_engine() {
 __attribute__((constructor(101))) void start_at_load() {
   start();
   next::resolve();
+  find_waitless_places();
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ constinit StatisticsBuffer* g_buffer = nullptr;
 alignas(StatisticsBuffer) constinit char g_buffer_memory[sizeof(StatisticsBuffer)] = {};
 
 std::uint64_t shown_capacity() {
-  std::uint64_t const capacity = g_budget.limits().capacity;
+  std::uint64_t const capacity = g_budget.capacity();
   return capacity == CapacityLimits::kNoCapacity ? 0 : capacity;
 }
 
@@ -50,7 +50,8 @@ void json_class(void* context, ClassFacts const& c) {
   rows.first = false;
   rows.out << "\n  {\"size\":" << c.size << ",\"slabs\":" << c.slabs << ",\"blocks\":" << c.blocks
            << ",\"in_use\":" << c.in_use << ",\"in_lists\":" << c.in_lists << ",\"in_slabs\":" << c.in_slabs
-           << ",\"max\":" << c.max << '}';
+           << ",\"max\":" << c.max << ",\"waits\":" << c.stalls.waits << ",\"waited_us\":" << c.stalls.waited_ns / 1000
+           << ",\"grants\":" << c.stalls.grants << '}';
 }
 
 void text_class(void* context, ClassFacts const& c) {
@@ -127,13 +128,19 @@ void write_json(Text& out) noexcept {
   out << ",\"classes\":[";
   Statistics const s = gather_statistics(json_class, &rows);
   StallFacts const& w = s.stalls;
-  out << "],\n\"capacity\":" << shown_capacity() << ",\"held\":" << w.held << ",\"peak_held\":" << w.peak_held
+  out << "],\n\"capacity\":" << shown_capacity() << ",\"held\":" << w.held << ",\"peak_held\":" << w.peak_held << ",\"used\":" << w.used
+      << ",\"over_bytes\":" << w.over_bytes
       << ",\"live\":" << s.engine.live << ",\"heaps\":" << s.engine.heaps
       << ",\n\"passed_on\":{\"calls\":" << s.passed_on.calls << ",\"bytes\":" << s.passed_on.bytes
       << "},\n\"large\":{\"calls\":" << s.engine.large_calls << ",\"live_bytes\":" << s.engine.large_bytes
       << "},\n\"waits\":{\"count\":" << w.waits << ",\"total_us\":" << w.waited_ns / 1000
-      << ",\"longest_us\":" << w.longest_ns / 1000 << ",\"grants\":" << w.grants << ",\"refused\":" << w.refusals
-      << "}}\n";
+      << ",\"longest_us\":" << w.longest_ns / 1000 << ",\"longest_sleep_us\":" << w.longest_sleep_ns / 1000
+      << ",\"now\":" << w.waiting_now << ",\"grants\":" << w.grants << ",\"refused\":" << w.refusals
+      << ",\"observed_us\":" << w.observed_ns / 1000 << ",\"below_us\":[";
+  for (std::uint32_t i = 0; i < kStallBuckets; ++i) {
+    out << (i == 0 ? "[" : ",[") << (std::uint64_t{1} << i) << ',' << w.histogram[i] << ']';
+  }
+  out << "]}}\n";
 }
 
 void write_text(Text& out) noexcept {
@@ -151,7 +158,9 @@ void write_text(Text& out) noexcept {
     out << Bytes{shown_capacity()};
   }
   out << "; " << w.waits << " waits, " << w.waited_ns / 1'000'000 << " ms in all, longest " << w.longest_ns / 1'000'000
-      << " ms; " << w.grants << " times over, " << w.refusals << " refused\n";
+      << " ms; " << w.grants << " times over, " << w.refusals << " refused";
+  if (w.observed_ns != 0) out << "; " << w.observed_ns / 1'000'000 << " ms would have been waited";
+  out << '\n';
 }
 
 void write_xml(Text& out) noexcept {

@@ -221,7 +221,7 @@ void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAcco
 
 void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
   if (meter_.source() == Meter::Source::none || !look_mutex_.try_lock()) return;
-  Meter::Reading const reading = meter_.read(held);
+  Meter::Reading const reading = meter_.read();
   look_ns_.store(now, kRelaxed);
   if (!reading.valid) {
     look_at_.store(held + 16 * kMiB, kRelaxed);

@@ -3,12 +3,20 @@
 
 namespace stealth {
 
-Meter::Reading Meter::read(std::uint64_t) noexcept {
+bool Meter::use(Source source) noexcept {
+  if (source == Source::cgroup && !cgroup_.find()) return false;
+  source_ = source;
+  return true;
+}
+
+Meter::Reading Meter::read() noexcept {
   if (source_ == Source::cgroup) {
-    return {false, 0, 0};
+    os::CgroupMemory::Reading now{};
+    bool const valid = cgroup_.read(now) || (cgroup_.find() && cgroup_.read(now));  // it may have been moved
+    return {valid && now.limit != os::kUnlimited, now.used, now.limit};
   }
   os::Footprint const now = os::footprint();
-  return {now.resident != 0, now.resident, 0};
+  return {now.resident != 0, now.resident - (now.shared < now.resident ? now.shared : 0), 0};
 }
 
 }  // namespace stealth

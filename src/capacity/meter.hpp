@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "os/os.hpp"
+#include "os/cgroup.hpp"
 
 namespace stealth {
 
@@ -16,7 +16,10 @@ class Meter {
     resident,  // no more than this process's resident anonymous memory
     cgroup,    // what the tightest cgroup uses, of which this process is a part
   };
-  void use(Source source) noexcept { source_ = source; }
+  // Before other threads are there. False: there is no cgroup with a limit, and nothing has changed.
+  bool use(Source source) noexcept;
+  // The tightest limit of the process's cgroups, as use() found it; os::kUnlimited without one.
+  [[nodiscard]] std::uint64_t cgroup_limit() const noexcept { return cgroup_.limit(); }
   [[nodiscard]] Source source() const noexcept { return source_; }
 
   struct Reading {
@@ -25,10 +28,11 @@ class Meter {
     std::uint64_t limit;  // cgroup: its limit now
   };
   // A few system calls, some ten microseconds. One thread at a time.
-  [[nodiscard]] Reading read(std::uint64_t held) noexcept;
+  [[nodiscard]] Reading read() noexcept;
 
  private:
   Source source_ = Source::none;
+  os::CgroupMemory cgroup_;
 };
 
 }  // namespace stealth

@@ -29,10 +29,12 @@ void purge_for(Charge const& charge) {
   g_arena.purge_down_to(dirty > wanted ? dirty - wanted : 0);
 }
 
+bool may_wait() noexcept { return t_thread.no_waits == 0 && g_outside.may_wait(); }
+
 class Admission {
  public:
   Admission(Heap& heap, Place place, Charge& charge, Attempt attempt) noexcept
-      : heap_(heap), charge_(charge), attempt_(attempt), wait_(g_budget, charge, place, g_outside.may_wait) {}
+      : heap_(heap), charge_(charge), attempt_(attempt), wait_(g_budget, charge, place, may_wait) {}
 
   Outcome run(Outcome result) noexcept {
     if (result == Outcome::over_capacity && charge_.refusal == Refusal::idle_first) {
@@ -97,6 +99,9 @@ class Admission {
 };
 
 }  // namespace
+
+void forbid_waits() noexcept { ++t_thread.no_waits; }
+void allow_waits() noexcept { --t_thread.no_waits; }
 
 Outcome admit_slowly(Heap& heap, Place place, Charge& charge, Outcome first, Attempt attempt) noexcept {
   return Admission(heap, place, charge, attempt).run(first);

@@ -124,6 +124,7 @@ struct Thread {
   Heap* own;
   bool busy;                       // in the slow path, or between fork's handlers
   std::uint8_t unprotected_forks;  // forks under way from a signal handler that interrupted the slow path
+  std::uint16_t no_waits;          // forbid_waits() less allow_waits()
 };
 
 // Stands in until a thread has a heap: its lists are empty, and its id matches no slab.

@@ -9,7 +9,7 @@
 namespace stealth {
 
 constinit Heap g_no_heap = {.id = ~std::uint32_t{0} << kIdShift};
-constinit thread_local Thread t_thread __attribute__((tls_model("initial-exec"))) = {&g_no_heap, nullptr, false, 0};
+constinit thread_local Thread t_thread __attribute__((tls_model("initial-exec"))) = {&g_no_heap, nullptr, false, 0, 0};
 constinit Heap g_shared_heap = {.id = std::uint32_t{1} << kIdShift};
 
 namespace {
@@ -166,6 +166,7 @@ EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) 
     ClassFacts sum = {};
     sum.size = size_class.block;
     sum.max = size_class.max;
+    sum.stalls = g_budget.stalls_of(c);
     for_each_heap([&](Heap& heap) {
       HeapClass const& mine = heap.classes[c];
       if (mine.carved == 0) return;

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "capacity/stalls.hpp"
+
 namespace stealth {
 
 // Who serves what the engine does not: sizes that no class serves, and pointers that are not ours (null among them).
@@ -33,6 +35,10 @@ void declare_started() noexcept;
 // Gives back to the kernel what is free, other threads' lists aside; true if anything was.
 bool trim() noexcept;
 
+// Between the two the calling thread is never held up at the capacity. They nest.
+void forbid_waits() noexcept;
+void allow_waits() noexcept;
+
 // Maps and touches the blocks that classes ask for at start; false if they could not all be had.
 bool preallocate() noexcept;
 
@@ -50,6 +56,7 @@ struct ClassFacts {
   // Where the blocks of the slabs are now. What another thread has freed and the owner not yet collected counts as in
   // use.
   std::uint64_t in_use, in_lists, in_slabs;
+  StallsOfKind stalls;
 };
 struct EngineFacts {
   std::uint64_t live;  // bytes with the program, blocks and spans rounded up

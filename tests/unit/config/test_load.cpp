@@ -62,12 +62,11 @@ TEST(Load, AnUnknownNameGetsOneLineWithTheNearest) {
 
 TEST(Load, WhatHasNoEffectYetGetsOneLine) {
   Loaded const loaded =
-      load_all({"STEALTH_GUARD=full", "STEALTH_SOFT=80%", "STEALTH_MODE=observe", "STEALTH_STATS=10s"});
+      load_all({"STEALTH_GUARD=full", "STEALTH_SOFT=80%", "STEALTH_PROFILE=512k", "STEALTH_STATS=10s"});
   EXPECT_EQ(loaded.config.guard, Guard::full);
   EXPECT_EQ(loaded.config.soft, 800U);
   EXPECT_EQ(loaded.lines, (List{"STEALTH_GUARD='full': no effect yet in this version",
-                                "STEALTH_SOFT='80%': no effect yet in this version",
-                                "STEALTH_MODE='observe': no effect yet in this version",
+                                "STEALTH_PROFILE='512k': no effect yet in this version",
                                 "STEALTH_STATS='10s': no effect yet in this version"}));
 }
 
