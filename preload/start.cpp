@@ -87,10 +87,15 @@ std::uint64_t capacity_bytes(config::Capacity const& wanted) {
 
 void configure_budget() {
   CapacityLimits limits;
-  bool const automatic = g_settings.capacity.kind == config::Capacity::Kind::automatic;
-  bool const in_cgroup = g_budget.meter().use(Meter::Source::cgroup);
-  if (!automatic || !in_cgroup) g_budget.meter().use(Meter::Source::resident);
-  if (automatic && in_cgroup) limits.cgroup_share = kAutomaticShare;
+  auto const kind = g_settings.capacity.kind;
+  Meter& meter = g_budget.meter();
+  meter.use(Meter::Source::resident);
+  bool const automatic = kind == config::Capacity::Kind::automatic;
+  bool const in_cgroup = (automatic || kind == config::Capacity::Kind::share) && meter.find_cgroup();
+  if (automatic && in_cgroup) {
+    meter.use(Meter::Source::cgroup);
+    limits.cgroup_share = kAutomaticShare;
+  }
   limits.capacity = capacity_bytes(g_settings.capacity);
   limits.soft = static_cast<std::uint32_t>(g_settings.soft);
   limits.backoff = {g_settings.backoff_max_wait, g_settings.backoff_patience, g_settings.backoff_max_elapsed,

@@ -3,12 +3,6 @@
 
 namespace stealth {
 
-bool Meter::use(Source source) noexcept {
-  if (source == Source::cgroup && !cgroup_.find()) return false;
-  source_ = source;
-  return true;
-}
-
 Meter::Reading Meter::read() noexcept {
   if (source_ == Source::cgroup) {
     os::CgroupMemory::Reading now{};

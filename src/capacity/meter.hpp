@@ -16,9 +16,11 @@ class Meter {
     resident,  // no more than this process's resident anonymous memory
     cgroup,    // what the tightest cgroup uses, of which this process is a part
   };
-  // Before other threads are there. False: there is no cgroup with a limit, and nothing has changed.
-  bool use(Source source) noexcept;
-  // The tightest limit of the process's cgroups, as use() found it; os::kUnlimited without one.
+  // Before other threads are there.
+  void use(Source source) noexcept { source_ = source; }
+  // False: there is no cgroup with a limit.
+  bool find_cgroup() noexcept { return cgroup_.find(); }
+  // The tightest limit of the process's cgroups, as find_cgroup() saw it; os::kUnlimited without one.
   [[nodiscard]] std::uint64_t cgroup_limit() const noexcept { return cgroup_.limit(); }
   [[nodiscard]] Source source() const noexcept { return source_; }
 
