@@ -56,8 +56,8 @@ void* outside_reallocate(void* p, std::size_t size) noexcept {
   return fresh;
 }
 
-// Not in a vfork child, which runs on its parent's memory while the parent waits for it, nor while the loader changes its
-// list of libraries.
+// Not in a vfork child, which runs on its parent's memory while the parent waits for it, nor while the loader changes
+// its list of libraries.
 bool may_wait() noexcept { return _r_debug.r_state == r_debug::RT_CONSISTENT && os::process_id() == g_owning_process; }
 
 // --- settings -> engine ---
@@ -85,6 +85,21 @@ std::uint64_t capacity_bytes(config::Capacity const& wanted) {
   return share_of(min(limit, os::physical_memory()), wanted.value);
 }
 
+void join_group(std::uint64_t capacity) {
+  if (g_settings.group.empty()) return;
+  Group& group = g_budget.group();
+  switch (group.join(g_settings.group.view(), capacity == CapacityLimits::kNoCapacity ? 0 : capacity)) {
+    case Group::Joined::fine:
+      break;
+    case Group::Joined::other_capacity:
+      report("STEALTH_GROUP='", g_settings.group.view(), "': its members had another capacity; ours, ",
+             Bytes{group.capacity()}, ", now holds for all");
+      break;
+    case Group::Joined::failed:
+      report("STEALTH_GROUP='", g_settings.group.view(), "': ", group.problem(), "; this process counts alone");
+  }
+}
+
 void configure_budget() {
   CapacityLimits limits;
   auto const kind = g_settings.capacity.kind;
@@ -103,6 +118,7 @@ void configure_budget() {
                     static_cast<std::uint32_t>(g_settings.backoff_jitter)};
   limits.on_exhausted = static_cast<OnExhausted>(g_settings.on_exhausted);
   limits.mode = static_cast<Mode>(g_settings.mode);
+  join_group(limits.capacity);
   g_budget.configure(limits);
 }
 

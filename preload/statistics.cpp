@@ -128,15 +128,15 @@ void write_json(Text& out) noexcept {
   out << ",\"classes\":[";
   Statistics const s = gather_statistics(json_class, &rows);
   StallFacts const& w = s.stalls;
-  out << "],\n\"capacity\":" << shown_capacity() << ",\"held\":" << w.held << ",\"peak_held\":" << w.peak_held << ",\"used\":" << w.used
-      << ",\"over_bytes\":" << w.over_bytes
-      << ",\"live\":" << s.engine.live << ",\"heaps\":" << s.engine.heaps
-      << ",\n\"passed_on\":{\"calls\":" << s.passed_on.calls << ",\"bytes\":" << s.passed_on.bytes
-      << "},\n\"large\":{\"calls\":" << s.engine.large_calls << ",\"live_bytes\":" << s.engine.large_bytes
-      << "},\n\"waits\":{\"count\":" << w.waits << ",\"total_us\":" << w.waited_ns / 1000
-      << ",\"longest_us\":" << w.longest_ns / 1000 << ",\"longest_sleep_us\":" << w.longest_sleep_ns / 1000
-      << ",\"now\":" << w.waiting_now << ",\"grants\":" << w.grants << ",\"refused\":" << w.refusals
-      << ",\"observed_us\":" << w.observed_ns / 1000 << ",\"below_us\":[";
+  out << "],\n\"capacity\":" << shown_capacity() << ",\"held\":" << w.held << ",\"peak_held\":" << w.peak_held
+      << ",\"used\":" << w.used << ",\"over_bytes\":" << w.over_bytes << ",\"live\":" << s.engine.live
+      << ",\"heaps\":" << s.engine.heaps << ",\n\"passed_on\":{\"calls\":" << s.passed_on.calls
+      << ",\"bytes\":" << s.passed_on.bytes << "},\n\"large\":{\"calls\":" << s.engine.large_calls
+      << ",\"live_bytes\":" << s.engine.large_bytes << "},\n\"waits\":{\"count\":" << w.waits
+      << ",\"total_us\":" << w.waited_ns / 1000 << ",\"longest_us\":" << w.longest_ns / 1000
+      << ",\"longest_sleep_us\":" << w.longest_sleep_ns / 1000 << ",\"now\":" << w.waiting_now
+      << ",\"grants\":" << w.grants << ",\"refused\":" << w.refusals << ",\"observed_us\":" << w.observed_ns / 1000
+      << ",\"below_us\":[";
   for (std::uint32_t i = 0; i < kStallBuckets; ++i) {
     out << (i == 0 ? "[" : ",[") << (std::uint64_t{1} << i) << ',' << w.histogram[i] << ']';
   }

@@ -175,7 +175,9 @@ Run* Arena::take(Run* free_run, std::uint32_t first, std::uint32_t slots) noexce
   Zone const zone = free_run->zone;
   // What is taken and what is cut off for alignment is short; the rest, which may be long, is not walked.
   std::uint32_t const dirty_before = dirty_pages(start, first - start);
-  std::uint32_t const dirty_after = free_run->dirty_pages - dirty_before - dirty_pages(first, slots);
+  std::uint32_t const dirty_taken = dirty_pages(first, slots);
+  std::uint32_t const dirty_after = free_run->dirty_pages - dirty_before - dirty_taken;
+  budget_.pages_freed(-static_cast<std::int64_t>(dirty_taken * kPage));
   remove_free(free_run);
   set_tags(first, slots, RunState::used, zone);
   if (start < first) insert_free(start, first - start, dirty_before, zone, freed_ms);

@@ -49,7 +49,9 @@ void Arena::free(Run* run) noexcept {
     if (!map_afresh(run, slots)) return;  // stays used, by nobody
   }
   std::uint32_t const now = os::coarse_ms();
-  insert_free(first, slots, dirty_pages(first, slots), run->zone, now);
+  std::uint32_t const dirty = dirty_pages(first, slots);
+  insert_free(first, slots, dirty, run->zone, now);
+  budget_.pages_freed(static_cast<std::int64_t>(dirty * kPage));
   purge_when_due(now);
 }
 

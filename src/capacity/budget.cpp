@@ -16,6 +16,9 @@ constexpr std::uint64_t kLeastGrowthToLook = 256 * kKiB;
 // So many bytes freed to heaps that nobody waits for are worth a look by somebody who does.
 constexpr std::uint64_t kWorthALook = 64 * kKiB;
 
+// How far over the capacity a thread's own frees may take it, as parts of the capacity.
+constexpr std::uint64_t kMargin = 64, kWideMargin = 8;
+
 bool refuse(Charge& charge, Refusal why) {
   charge.refusal = why;
   return false;
@@ -102,12 +105,20 @@ void Budget::charge_anyhow(std::size_t bytes) noexcept { static_cast<void>(take(
 
 // Charges as long as no more than `most_used` is used then.
 bool Budget::take(std::size_t bytes, std::uint64_t most_used) noexcept {
+  if (group_.joined()) {  // charge, then ask: of two that do so at once, one sees both
+    group_.charge(bytes);
+    if (most_used != kNoLimit && group_.used() > most_used) {
+      group_.release(bytes);
+      return false;
+    }
+    raise_to(peak_, held_.fetch_add(bytes, kRelaxed) + bytes);
+    return true;
+  }
   std::uint64_t held = held_.load(kRelaxed);
   do {
     if (most_used != kNoLimit && used_with(held + bytes) > most_used) return false;
   } while (!held_.compare_exchange_weak(held, held + bytes, kRelaxed));
   raise_to(peak_, held + bytes);
-  if (group_.joined()) group_.charge(bytes);
   return true;
 }
 
@@ -136,19 +147,21 @@ bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64
   std::uint64_t const whole = capacity();
   ThreadAccount* const account = charge.account;
   if (account != nullptr && used > whole) {
+    // Who has freed as much may take it, within a margin: a wide one for the only thread that frees anything at all.
+    std::uint64_t const margin = whole / (flow_.only_by(this_thread(), now) ? kWideMargin : kMargin);
     for (std::uint64_t* const left : {&account->granted_left, &account->credit}) {
-      std::uint64_t const most = left == &account->credit ? whole + whole / 64 : kNoLimit;
-      if (*left < bytes || !take(bytes, most)) continue;
+      if (*left < bytes || !take(bytes, left == &account->credit ? whole + margin : kNoLimit)) continue;
       *left -= bytes;
       return true;
     }
   }
   if (queue_.pages_wanted()) return refuse(charge, Refusal::full);  // newcomers do not overtake
   if (used <= whole) {
-    bool const purging_would_do = used - min(charge.idle, used) <= soft_point();
+    std::uint64_t const busy = used - min(charge.idle, used);  // the rest can be purged at once
+    bool const purging_would_do = busy <= soft_point();
     if (account != nullptr && !charge.paid && !purging_would_do && flow_.feeds(this_thread(), now)) {
       BackoffLimits const backoff = limits().backoff;
-      std::uint64_t const rate = admission_rate(whole, used, flow_.rates(now).pages);
+      std::uint64_t const rate = admission_rate(whole, busy, flow_.rates(now).pages);
       std::uint64_t const debt = flow_.book(bytes, rate, debt_quantum(whole), now);
       if (debt != 0) {
         std::uint64_t const own = delay_ns(backoff, {Phase::approach, whole, used, debt, rate, account->fruitless});
@@ -190,24 +203,22 @@ void Budget::raise_calm_limit() noexcept {
 
 void Budget::release(std::size_t bytes) noexcept {
   held_.fetch_sub(bytes, std::memory_order_seq_cst);
-  if (group_.joined()) {
-    group_.release(bytes);
-    group_.announce();
-  }
+  if (group_.joined()) group_.release(bytes);
   if (pressed_.load(kRelaxed)) {
-    flow_.note_pages(bytes);
     if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed);
   }
   if (!queue_.empty()) hand_out();
+  if (group_.joined()) group_.announce();
 }
 
 void Budget::hand_out() noexcept {
-  queue_.hand_out([this](std::uint64_t wanted) { return take(wanted, capacity()); });
+  bool const any = queue_.hand_out([this](std::uint64_t wanted) { return take(wanted, capacity()); });
+  if (any && group_.joined()) group_.announce();  // whose waiters all sleep on its word
 }
 
 void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
   if (account != nullptr) {
-    account->credit = min(account->credit + bytes, capacity() / 64);
+    account->credit = min(account->credit + bytes, capacity() / kWideMargin);
     flow_.note_freed(bytes, os::monotonic_ns());
   }
   if (group_.joined()) group_.announce();

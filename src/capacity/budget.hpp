@@ -122,6 +122,10 @@ class Budget {
   void freed(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
     if (pressed_.load(std::memory_order_relaxed) || !queue_.empty()) freed_under_pressure(bytes, key, account);
   }
+  // Charged pages have become free for anybody; below 0: are in use again.
+  void pages_freed(std::int64_t bytes) noexcept {
+    if (pressed_.load(std::memory_order_relaxed)) flow_.note_pages(bytes);
+  }
   // After idle memory was collected: the next growth beyond what is held now is calm again up to a share of it.
   void raise_calm_limit() noexcept;
 

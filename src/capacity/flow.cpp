@@ -46,7 +46,8 @@ bool Flow::only_by(ThreadTag who, std::uint64_t now) const noexcept {
 
 void Flow::Average::update(std::uint64_t ns) noexcept {
   std::uint64_t const now = total.load(std::memory_order_relaxed);
-  std::uint64_t const current = (now - seen) * 1000 / (ns / 1000) * 1000;
+  auto const more = static_cast<std::int64_t>(now - seen);
+  std::uint64_t const current = more < 0 ? 0 : static_cast<std::uint64_t>(more) * 1000 / (ns / 1000) * 1000;
   seen = now;
   auto const share = static_cast<std::int64_t>(min(ns, kLawWindowNs) * 1024 / kLawWindowNs);
   auto const step = (static_cast<std::int64_t>(current) - static_cast<std::int64_t>(per_s)) * share / 1024;

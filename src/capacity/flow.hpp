@@ -15,8 +15,10 @@ using ThreadTag = void const*;
 
 class Flow {
  public:
-  // So many bytes are no longer charged. Says nothing of who freed them, which may be long ago.
-  void note_pages(std::uint64_t bytes) noexcept { pages_.total.fetch_add(bytes, std::memory_order_relaxed); }
+  // So many bytes of pages have become free for anybody; below 0: were taken again without a charge, being charged yet.
+  void note_pages(std::int64_t bytes) noexcept {
+    pages_.total.fetch_add(static_cast<std::uint64_t>(bytes), std::memory_order_relaxed);
+  }
   // This thread has freed so many bytes, charged or not, that others can use.
   void note_freed(std::uint64_t bytes, std::uint64_t now) noexcept;
 

@@ -32,7 +32,6 @@ std::uint32_t next_random(std::uint32_t& state) {
 
 Wait::~Wait() {
   if (joined_) charge_.prepaid += budget_.queue_.leave(waiter_);
-  if (joined_ && budget_.group_.joined()) budget_.group_.end_wait();
   if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
   budget_.settle(charge_);
 }
@@ -86,16 +85,21 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter_.word);
   std::uint64_t const nap = min(ns, kShortestSleep);
   os::futex_wait(word, seen_, nap);  // whoever is woken by every little block wakes too often
+  bool others = false;
   if (ns > nap && waiter_.word.load(std::memory_order_seq_cst) == seen_) {
     waiter_.listening.store(true, std::memory_order_seq_cst);
-    os::futex_wait(word, seen_, ns - nap);
+    if (budget_.group_.joined()) {
+      others = sleep_in_group(ns - nap);
+    } else {
+      os::futex_wait(word, seen_, ns - nap);
+    }
     waiter_.listening.store(false, kRelaxed);
   }
   std::uint64_t const now = os::monotonic_ns();
   budget_.stalls_.slept(now - before);
   bool const mine = waiter_.word.load(std::memory_order_seq_cst) != seen_;
   seen_ = waiter_.word.load(std::memory_order_seq_cst);
-  if (mine || (budget_.flow_.releases() != releases && hopeful())) {
+  if (mine || others || (budget_.flow_.releases() != releases && hopeful())) {
     fed_ns_ = now;
     fruitless_ = 0;
     account.fruitless /= 2;
@@ -104,6 +108,18 @@ void Wait::sleep(std::uint64_t ns) noexcept {
     account.fruitless_time.add(now, now - before);
     if (account.fruitless < 8) ++account.fruitless;
   }
+}
+
+// In a group all waiters of all processes sleep on one word; true if it moved.
+bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
+  Group& group = budget_.group_;
+  std::uint32_t const seen = group.begin_wait();
+  budget_.hand_out();
+  std::uint32_t const* const word = group.word();
+  if (word == nullptr || waiter_.word.load(std::memory_order_seq_cst) != seen_) return true;
+  os::shared_futex_wait(word, seen, ns);
+  static_cast<void>(group.sweep());
+  return __atomic_load_n(word, __ATOMIC_SEQ_CST) != seen;
 }
 
 // Whether what is being released can make room for this call within the patience that the user set.
@@ -141,7 +157,6 @@ Verdict Wait::announce() noexcept {
   waiter_.since_ns = began_ns_;
   seen_ = 0;
   budget_.queue_.join(waiter_);
-  if (budget_.group_.joined()) budget_.group_.begin_wait();
   joined_ = true;
   budget_.hand_out();
   claim();

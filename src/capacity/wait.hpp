@@ -44,6 +44,7 @@ class Wait {
   [[nodiscard]] Verdict overdraw() noexcept;
   void begin(std::uint64_t now, std::uint64_t first_sleep) noexcept;
   void sleep(std::uint64_t ns) noexcept;
+  [[nodiscard]] bool sleep_in_group(std::uint64_t ns) noexcept;
   [[nodiscard]] bool hopeful() const noexcept;
   [[nodiscard]] std::uint64_t affordable(std::uint64_t ns, std::uint64_t now) noexcept;
 

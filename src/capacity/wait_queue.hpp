@@ -35,16 +35,19 @@ class WaitQueue {
   // Whether anybody waits for pages.
   [[nodiscard]] bool pages_wanted() const noexcept { return wanting_.load(std::memory_order_relaxed) != 0; }
 
-  // Grants what the first waiters want, as long as `charge` agrees.
+  // Grants what the first waiters want, as long as `charge` agrees; true if anybody got anything.
   template <class Charge>
-  void hand_out(Charge charge) noexcept {
+  bool hand_out(Charge charge) noexcept {
     Hold hold(mutex_);
+    bool any = false;
     for (Waiter* waiter = first_wanting(); waiter != nullptr && charge(waiter->wanted); waiter = first_wanting()) {
       waiter->granted = waiter->wanted;
       waiter->wanted = 0;
       wanting_.fetch_sub(1, std::memory_order_relaxed);
       wake(*waiter, true);
+      any = true;
     }
+    return any;
   }
   // Wakes those who can use what became free under this key; false: there are none.
   bool wake_key(void const* key) noexcept;

@@ -19,7 +19,7 @@ FreeBlock* block_at(Slab const* slab, std::uint32_t granule) {
   return reinterpret_cast<FreeBlock*>(g_arena.memory_of(slab) + std::size_t{granule} * kGranule);
 }
 
-void post(RemoteBatch& batch, ThreadAccount& account) {
+void post(RemoteBatch& batch, ThreadAccount* account) {
   Slab* const slab = batch.slab;
   std::uint64_t const bytes = std::uint64_t{batch.count} * g_classes.classes[slab->size_class].block;
   Heap const* const owner = slab->heap;
@@ -44,7 +44,7 @@ void post(RemoteBatch& batch, ThreadAccount& account) {
         !queue.compare_exchange_weak(slab->next_queued, slab, std::memory_order_release, std::memory_order_relaxed)) {
     }
   }
-  g_budget.freed(bytes, owner, &account);
+  g_budget.freed(bytes, owner, account);
 }
 
 }  // namespace
@@ -52,19 +52,19 @@ void post(RemoteBatch& batch, ThreadAccount& account) {
 void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept {
   RemoteBatch& batch = batches[g_arena.slot_of(slab) / c.slots % kBatches];
   if (batch.slab != slab) {
-    if (batch.slab != nullptr) post(batch, account);
+    if (batch.slab != nullptr) post(batch, collecting ? nullptr : &account);
     batch = {slab, nullptr, block, 0};
   }
   block->next = batch.head;
   batch.head = block;
   if (++batch.count >= kBatchBlocks || std::size_t{batch.count} * c.block >= kBatchBytes || g_budget.has_waiters()) {
-    post(batch, account);
+    post(batch, collecting ? nullptr : &account);
   }
 }
 
 void Heap::post_batches() noexcept {
   for (RemoteBatch& batch : batches) {
-    if (batch.slab != nullptr) post(batch, account);
+    if (batch.slab != nullptr) post(batch, collecting ? nullptr : &account);
   }
 }
 

@@ -40,10 +40,10 @@ bool read_number(char const* path, std::string_view key, std::uint64_t& value) {
     while (!found && !text.empty()) {
       std::size_t const end = text.find('\n');
       if (end == std::string_view::npos && got != 0) break;
-      std::string_view const line = text.substr(0, end);
+      std::string_view const line = part(text, 0, end);
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-      found = line.substr(0, key.size()) == key;
-      if (found) value = parse_number(line.substr(key.size()));
+      found = part(line, 0, key.size()) == key;
+      if (found) value = parse_number(part(line, key.size()));
     }
     std::memmove(buffer, text.data(), text.size());
     length = text.size();
@@ -63,7 +63,7 @@ bool read_limit(char const* path, std::uint64_t& value) {
 bool names_memory(std::string_view list) {
   while (true) {
     std::size_t const end = list.find(',');
-    if (list.substr(0, end) == "memory") return true;
+    if (part(list, 0, end) == "memory") return true;
     if (end == std::string_view::npos) return false;
     list.remove_prefix(end + 1);
   }
@@ -71,7 +71,7 @@ bool names_memory(std::string_view list) {
 
 // A group outside of the process's cgroup namespace: its files, and those of its ancestors, cannot be seen from here.
 bool leads_outside(std::string_view group) {
-  return group.find("/../") != std::string_view::npos || (group.size() >= 3 && group.substr(group.size() - 3) == "/..");
+  return group.find("/../") != std::string_view::npos || (group.size() >= 3 && part(group, group.size() - 3) == "/..");
 }
 
 }  // namespace
@@ -105,13 +105,13 @@ bool CgroupMemory::find() noexcept {
   if (length <= 0) return false;
   std::string_view rest(groups, static_cast<std::size_t>(length));
   while (!rest.empty()) {  // lines of hierarchy:controllers:path
-    std::string_view const line = rest.substr(0, rest.find('\n'));
+    std::string_view const line = part(rest, 0, rest.find('\n'));
     rest.remove_prefix(line.size() < rest.size() ? line.size() + 1 : line.size());
     std::size_t const first = line.find(':');
     std::size_t const second = first == std::string_view::npos ? first : line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
-    std::string_view const controllers = line.substr(first + 1, second - first - 1);
-    std::string_view const path = line.substr(second + 1);
+    std::string_view const controllers = part(line, first + 1, second - first - 1);
+    std::string_view const path = part(line, second + 1);
     if (controllers.empty() && unified_.levels == 0) {
       find_levels(unified_, roots_.unified, path.data(), path.size(), kUnified);
     } else if (names_memory(controllers) && old_.levels == 0) {

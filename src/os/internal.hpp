@@ -46,6 +46,14 @@ class Path {
   bool cut_ = false;
 };
 
+// substr() without the exception, which this library cannot throw: what lies outside is left out.
+[[nodiscard]] constexpr std::string_view part(std::string_view text, std::size_t from,
+                                              std::size_t count = std::string_view::npos) noexcept {
+  if (from > text.size()) return {};
+  std::size_t const left = text.size() - from;
+  return {text.data() + from, count < left ? count : left};
+}
+
 // A decimal number at the beginning of `text`; kUnlimited for anything else ("max"), and for what does not fit.
 [[nodiscard]] std::uint64_t parse_number(std::string_view text) noexcept;
 

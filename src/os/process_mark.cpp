@@ -37,7 +37,7 @@ bool read_stat(char const* path, Stat& stat) {
   bool dead = false;
   for (int field = 3; !rest.empty(); ++field) {
     std::size_t const end = rest.find(' ');
-    std::string_view const value = rest.substr(0, end);
+    std::string_view const value = part(rest, 0, end);
     if (field == 3) dead = value == "Z" || value == "X" || value == "x";
     if (field == 20) threads = parse_number(value);
     if (field == 22) stat.start = parse_number(value);
@@ -67,7 +67,7 @@ std::uint64_t namespace_number(char const* link) {
   std::string_view const name(text, static_cast<std::size_t>(length));
   std::size_t const bracket = name.find('[');
   if (bracket == std::string_view::npos) return 0;
-  std::uint64_t const number = parse_number(name.substr(bracket + 1));
+  std::uint64_t const number = parse_number(part(name, bracket + 1));
   return number == kUnlimited ? 0 : number;
 }
 
