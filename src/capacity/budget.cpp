@@ -135,6 +135,7 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
     look(after - bytes, now);
     if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
   }
+  pressure_.raise(PressureLevel::soft);
   if (mode_.load(kRelaxed) == Mode::observe) {
     observe(bytes, used_with(after), now, charge);
     return take(bytes, kNoLimit);
@@ -205,7 +206,7 @@ void Budget::release(std::size_t bytes) noexcept {
   held_.fetch_sub(bytes, std::memory_order_seq_cst);
   if (group_.joined()) group_.release(bytes);
   if (pressed_.load(kRelaxed)) {
-    if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed);
+    if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed), pressure_.calm();
   }
   if (!queue_.empty()) hand_out();
   if (group_.joined()) group_.announce();

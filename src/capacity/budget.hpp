@@ -12,6 +12,7 @@
 #include "capacity/flow.hpp"
 #include "capacity/group.hpp"
 #include "capacity/meter.hpp"
+#include "capacity/pressure.hpp"
 #include "capacity/stalls.hpp"
 #include "capacity/wait_queue.hpp"
 #include "os/os.hpp"
@@ -105,6 +106,7 @@ class Budget {
   void configure(CapacityLimits const& limits) noexcept;
   [[nodiscard]] CapacityLimits limits() const noexcept;
   [[nodiscard]] Meter& meter() noexcept { return meter_; }
+  [[nodiscard]] PressureSignal& pressure() noexcept { return pressure_; }
   [[nodiscard]] Group& group() noexcept { return group_; }
   [[nodiscard]] std::uint64_t capacity() const noexcept;  // in force now: the group's, if there is one
 
@@ -179,6 +181,7 @@ class Budget {
   std::atomic<std::int64_t> offset_{0};       // used == held_ + offset_
   std::atomic<std::uint64_t> discount_{0};  // bytes of ours that the group does not count, since they are not resident
   std::atomic<bool> pressed_{false};        // above the soft point, lately
+  PressureSignal pressure_;
 
   alignas(64) WaitQueue queue_;
   Flow flow_;

@@ -142,6 +142,7 @@ Verdict Wait::sleep_delay() noexcept {
 }
 
 Verdict Wait::announce() noexcept {
+  if (for_pages_) budget_.pressure_.raise(PressureLevel::capacity);
   std::uint64_t const now = os::monotonic_ns();
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
   static_cast<void>(affordable(0, now));
@@ -196,6 +197,7 @@ Verdict Wait::overdraw() noexcept {
 }
 
 Verdict Wait::decide() noexcept {
+  if (for_pages_) budget_.pressure_.raise(PressureLevel::exhausted);
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
   bool const first = last == 0 || now - last > kEpisodeNs;
