@@ -39,10 +39,30 @@ void Budget::configure(CapacityLimits const& limits) noexcept {
   jitter_.store(limits.backoff.jitter, kRelaxed);
   on_exhausted_.store(limits.on_exhausted, kRelaxed);
   mode_.store(limits.mode, kRelaxed);
-  if (group_.joined() && limits.capacity != CapacityLimits::kNoCapacity) group_.set_capacity(limits.capacity);
   look_at_.store(meter_.source() == Meter::Source::cgroup ? 0 : kNoLimit, kRelaxed);
   set_threshold();
+  changes_.fetch_add(1, std::memory_order_seq_cst);
+  wake_everybody();
+}
+
+void Budget::measure_by(Meter::Source source) noexcept {
+  Hold hold(look_mutex_);
+  if (meter_.source() == source) return;
+  meter_.use(source);
+  offset_.store(0, kRelaxed);
+  look_ns_.store(0, kRelaxed);
+}
+
+std::uint64_t Budget::find_cgroup_limit() noexcept {
+  Hold hold(look_mutex_);
+  static_cast<void>(meter_.find_cgroup());
+  return meter_.cgroup_limit();
+}
+
+void Budget::wake_everybody() noexcept {
   queue_.wake_all();
+  delayed_.wake_all();
+  if (group_.joined()) group_.announce();
 }
 
 CapacityLimits Budget::limits() const noexcept {
@@ -272,11 +292,12 @@ StallFacts Budget::facts() const noexcept {
 
 void Budget::stop_waiting() noexcept {
   stopped_.store(true, kRelaxed);
-  queue_.wake_all();
+  wake_everybody();
 }
 
 void Budget::after_fork_in_child() noexcept {
   queue_.after_fork_in_child();
+  delayed_.after_fork_in_child();
   flow_.after_fork_in_child();
   stalls_.after_fork_in_child();
   group_.after_fork_in_child();

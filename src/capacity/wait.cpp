@@ -5,6 +5,8 @@
 #include <sys/single_threaded.h>
 #endif
 
+#include <utility>
+
 #include "base/report.hpp"
 
 namespace stealth {
@@ -40,8 +42,12 @@ Verdict Wait::step(bool for_pages) noexcept {
   for_pages_ = for_pages;
   if (!begun() && (charge_.account == nullptr || budget_.stopped_.load(kRelaxed) || !may_wait_()))
     return Verdict::exhausted;
+  std::uint32_t const known = std::exchange(changes_, budget_.changes_.load(std::memory_order_seq_cst));
   limits_ = budget_.limits().backoff;
-  if (joined_) return wait_for_release();
+  if (joined_) {
+    if (changes_ != known) set_patience();
+    return wait_for_release();
+  }
   return for_pages && charge_.refusal == Refusal::delay ? sleep_delay() : announce();
 }
 
@@ -82,6 +88,7 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   ThreadAccount& account = *charge_.account;
   std::uint32_t const releases = budget_.flow_.releases();
   std::uint64_t const before = os::monotonic_ns();
+  if (!joined_) budget_.delayed_.join(waiter_);
   auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter_.word);
   std::uint64_t const nap = min(ns, kShortestSleep);
   os::futex_wait(word, seen_, nap);  // whoever is woken by every little block wakes too often
@@ -95,6 +102,7 @@ void Wait::sleep(std::uint64_t ns) noexcept {
     }
     waiter_.listening.store(false, kRelaxed);
   }
+  if (!joined_) static_cast<void>(budget_.delayed_.leave(waiter_));
   std::uint64_t const now = os::monotonic_ns();
   budget_.stalls_.slept(now - before);
   bool const mine = waiter_.word.load(std::memory_order_seq_cst) != seen_;
@@ -148,8 +156,7 @@ Verdict Wait::announce() noexcept {
   static_cast<void>(affordable(0, now));
   if (may_go_over && for_pages_ && (charge_.account->spent || (single_threaded() && !budget_.group_.joined())))
     return overdraw();
-  patience_ns_ =
-      patience_ns(limits_, may_go_over, budget_.flow_.only_by(this_thread(), now), budget_.capacity(), budget_.used());
+  set_patience();
   if (charge_.account->spent || patience_ns_ == 0 || limits_.max_elapsed_ns == 0) return Verdict::exhausted;
   begin(now, kShortestSleep);
   fed_ns_ = now;
@@ -162,6 +169,12 @@ Verdict Wait::announce() noexcept {
   budget_.hand_out();
   claim();
   return Verdict::again;
+}
+
+void Wait::set_patience() noexcept {
+  bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
+  bool const alone = budget_.flow_.only_by(this_thread(), os::monotonic_ns());
+  patience_ns_ = patience_ns(limits_, may_go_over, alone, budget_.capacity(), budget_.used());
 }
 
 Verdict Wait::wait_for_release() noexcept {

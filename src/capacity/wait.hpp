@@ -46,6 +46,7 @@ class Wait {
   void sleep(std::uint64_t ns) noexcept;
   [[nodiscard]] bool sleep_in_group(std::uint64_t ns) noexcept;
   [[nodiscard]] bool hopeful() const noexcept;
+  void set_patience() noexcept;
   [[nodiscard]] std::uint64_t affordable(std::uint64_t ns, std::uint64_t now) noexcept;
 
   Budget& budget_;
@@ -55,6 +56,7 @@ class Wait {
   BackoffLimits limits_{};
   Waiter waiter_{};
   bool for_pages_ = true, joined_ = false;
+  std::uint32_t changes_ = 0;    // Budget::changes_ as this call knows them
   std::uint32_t seen_ = 0;       // waiter_.word before the caller's last try
   std::uint32_t fruitless_ = 0;  // sleeps in a row during which nothing was released
   std::uint64_t began_ns_ = 0, fed_ns_ = 0, patience_ns_ = 0;
