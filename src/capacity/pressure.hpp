@@ -32,10 +32,9 @@ class PressureSignal {
   void calm() noexcept { soft_is_known_.store(false, std::memory_order_relaxed); }
 
   // --- the listener's side ---
-  // Who begins to listen while the soft point is passed is told so, too. What was raised before is forgotten.
+  // What was raised before is forgotten. Who begins to listen while the soft point is passed should say calm() first.
   void listen(bool on) noexcept {
     raised_.store(0, std::memory_order_relaxed);
-    soft_is_known_.store(false, std::memory_order_relaxed);
     listening_.store(on, std::memory_order_relaxed);
   }
   // A look at events(), then at take() and whatever nudge() was for, then wait_beyond() the first: nothing is missed.
