@@ -131,10 +131,8 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
 
   std::uint64_t const now = os::monotonic_ns();
   pressed_.store(true, kRelaxed);
-  if (now - look_ns_.load(kRelaxed) >= kLookNs) {
-    look(after - bytes, now);
-    if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
-  }
+  look_if_due(now);
+  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
   if (mode_.load(kRelaxed) == Mode::observe) {
     observe(bytes, used_with(after), now, charge);
     return take(bytes, kNoLimit);
@@ -178,7 +176,7 @@ bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64
 // would wait for it together.
 void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
   std::uint64_t const whole = capacity();
-  if (charge.account == nullptr || used <= whole) return;
+  if (charge.account == nullptr || used <= whole || flow_.only_by(this_thread(), now)) return;
   std::uint64_t const askers = flow_.count_asker(charge.account->asked_at_ns, now);
   if (!flow_.feeds(this_thread(), now)) {
     stalls_.observed(delay_ns(limits().backoff, {Phase::overdraft, whole, used, bytes, 1, 0}));
@@ -228,6 +226,10 @@ void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAcco
     stranded_.store(0, kRelaxed);
   }
   queue_.wake_first();
+}
+
+void Budget::look_if_due(std::uint64_t now) noexcept {
+  if (now - look_ns_.load(kRelaxed) >= kLookNs) look(held(), now);
 }
 
 void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {

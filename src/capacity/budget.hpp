@@ -164,6 +164,7 @@ class Budget {
   [[nodiscard]] std::uint64_t soft_point() const noexcept;
   // Compares the count with what is really there, if that is due.
   void look(std::uint64_t held, std::uint64_t now) noexcept;
+  void look_if_due(std::uint64_t now) noexcept;
   void set_threshold() noexcept;
 
   // held_ == kPage x the sum of the arena's charged pages (Arena::is_valid asserts it), plus what is granted to waiters

@@ -174,7 +174,8 @@ Verdict Wait::wait_for_release() noexcept {
   Situation const situation = {.phase = Phase::wait, .fruitless = fruitless_};
   std::uint64_t const ns = jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random));
   sleep(max(min(ns, left), std::uint64_t{1}));
-  budget_.hand_out();  // the capacity or what is resident may have changed without a release
+  budget_.look_if_due(os::monotonic_ns());
+  budget_.hand_out();  // the capacity or what is there may have changed without a release
   claim();
   return Verdict::again;
 }
