@@ -157,6 +157,7 @@ void start_engine() {
   if (!served) g_settings.stats = {};
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
   configure_budget();
+  g_budget.report_holders_by(say_who_holds);
   g_arena.set_purge_delay(
       static_cast<std::uint32_t>(min<std::uint64_t>(g_settings.purge_delay / config::millisecond, 1u << 30)));
   g_arena.set_dumpable(g_settings.dumpable);

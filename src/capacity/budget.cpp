@@ -271,6 +271,16 @@ StallFacts Budget::facts() const noexcept {
   return facts;
 }
 
+void Budget::reset(ThreadAccount& account) noexcept {
+  std::uint64_t const unused = queue_.leave(account.waiter);
+  if (unused != 0) release(unused);
+  account.fruitless_time = {};
+  account.granted_left = account.credit = account.asked_at_ns = account.reclaimed_at_ns = 0;
+  account.fruitless = account.in_vain = 0;
+  account.trust = 0;
+  account.spent = false;
+}
+
 void Budget::stop_waiting() noexcept {
   stopped_.store(true, kRelaxed);
   queue_.wake_all();

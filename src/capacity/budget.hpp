@@ -67,7 +67,10 @@ struct ThreadAccount {
   std::uint64_t reclaimed_at_ns;  // when the engine last looked for idle memory on its behalf
   std::uint32_t random;
   std::uint8_t fruitless;  // sleeps in a row, each the shorter
-  bool spent;              // the budget is used up: no waiting until half of it is back
+  std::int8_t trust;       // patience_ns
+  std::uint8_t in_vain;    // waits in a row that were
+  bool spent;              // the budget is used up: no waiting until a quarter of it is back
+  Waiter waiter;
 };
 
 // How far a charge may go.
@@ -146,6 +149,8 @@ class Budget {
 
   // What STEALTH_ON_EXHAUSTED=abort says before it ends the process: who holds the memory. Allocates nothing.
   void report_holders_by(void (*say)() noexcept) noexcept { say_holders_ = say; }
+  // For a new thread that takes over what an ended one has left.
+  void reset(ThreadAccount& account) noexcept;
   // Ends all waiting for good: the process exits, and its threads are not to be held up any more.
   void stop_waiting() noexcept;
   void after_fork_in_child() noexcept;

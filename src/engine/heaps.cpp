@@ -72,7 +72,7 @@ Heap* ended_heap() {
 Heap* attach() {
   Hold hold(g_registry);
   if (Heap* const heap = ended_heap(); heap != nullptr) {
-    heap->account = {};
+    g_budget.reset(heap->account);
     return heap;
   }
   if (g_last_number >= (1u << (32 - kIdShift)) - 2) return nullptr;
@@ -148,9 +148,13 @@ bool trim() noexcept {
 }
 
 EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) noexcept {
-  EngineFacts facts = {};
-  if (t_thread.busy) return facts;
+  if (t_thread.busy) return {};
   Busy const busy;
+  return gather_facts_while_waiting(each, context);
+}
+
+EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), void* context) noexcept {
+  EngineFacts facts = {};
   Hold hold(g_registry);
   std::uint64_t pages = 0;
   for_each_heap([&](Heap& heap) {
