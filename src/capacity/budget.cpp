@@ -281,6 +281,11 @@ void Budget::reset(ThreadAccount& account) noexcept {
   account.spent = false;
 }
 
+void Budget::forget_waiter(ThreadAccount& account) noexcept {
+  if (account.waiter.queued) held_.fetch_sub(account.waiter.granted, kRelaxed);
+  account.waiter.queued = false;
+}
+
 void Budget::stop_waiting() noexcept {
   stopped_.store(true, kRelaxed);
   queue_.wake_all();

@@ -151,6 +151,8 @@ class Budget {
   void report_holders_by(void (*say)() noexcept) noexcept { say_holders_ = say; }
   // For a new thread that takes over what an ended one has left.
   void reset(ThreadAccount& account) noexcept;
+  // In a forked child, for each account of a thread that is not there.
+  void forget_waiter(ThreadAccount& account) noexcept;
   // Ends all waiting for good: the process exits, and its threads are not to be held up any more.
   void stop_waiting() noexcept;
   void after_fork_in_child() noexcept;

@@ -15,6 +15,8 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // Policy decisions less than this apart belong to one episode, which is reported once.
 constexpr std::uint64_t kEpisodeNs = 10'000'000'000;
 
+constexpr std::uint64_t kCgroupHope = 16;
+
 bool single_threaded() {
 #if __has_include(<sys/single_threaded.h>)
   return __libc_single_threaded != 0;
@@ -42,8 +44,10 @@ Wait::~Wait() {
 
 Verdict Wait::step(bool for_pages) noexcept {
   for_pages_ = for_pages;
-  if (!begun() && (charge_.account == nullptr || budget_.stopped_.load(kRelaxed) || !may_wait_()))
+  if (!begun() && (budget_.stopped_.load(kRelaxed) || !may_wait_())) {
+    may_not_wait_ = true;
     return Verdict::exhausted;
+  }
   limits_ = budget_.limits().backoff;
   if (joined_) return wait_for_release();
   return for_pages && charge_.refusal == Refusal::delay ? sleep_delay() : announce();
@@ -138,7 +142,9 @@ bool Wait::hopeful() noexcept {
 Verdict Wait::sleep_delay() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   charge_.paid = true;
-  std::uint64_t const ns = affordable(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), now);
+  std::uint64_t const most = min(limits_.patience_ns, limits_.max_elapsed_ns);
+  std::uint64_t const ns =
+      affordable(min(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), most), now);
   if (ns < kShortestSleep / 4) return Verdict::again;
   begin(now, ns);
   sleep(ns);
@@ -149,10 +155,13 @@ Verdict Wait::announce() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
   static_cast<void>(affordable(0, now));
-  if (may_go_over && for_pages_ && (charge_.account->spent || (single_threaded() && !budget_.group_.joined())))
-    return overdraw();
+  if (for_pages_ && charge_.wanted > budget_.capacity()) return Verdict::exhausted;  // cannot fit, whoever releases
+  if (may_go_over && for_pages_ && (charge_.account->spent || is_alone())) return overdraw();
   patience_ns_ = patience_ns(limits_, may_go_over, budget_.flow_.only_by(this_thread(), now), charge_.account->trust,
                              budget_.capacity(), budget_.used());
+  // Over the limit of a cgroup the kernel kills: what is over weighs more there.
+  if (budget_.meter_.source() == Meter::Source::cgroup)
+    patience_ns_ = min(limits_.patience_ns, patience_ns_ * kCgroupHope);
   if (charge_.account->spent || patience_ns_ == 0 || limits_.max_elapsed_ns == 0) return Verdict::exhausted;
   begin(now, kShortestSleep);
   fed_ns_ = now;
@@ -181,6 +190,11 @@ Verdict Wait::wait_for_release() noexcept {
   return Verdict::again;
 }
 
+// Whether there is nobody who could release anything.
+bool Wait::is_alone() const noexcept {
+  return single_threaded() && !budget_.group_.joined() && budget_.meter_.source() != Meter::Source::cgroup;
+}
+
 // Nobody can release anything, or this thread has waited in vain too long: growth costs time, and goes on.
 Verdict Wait::overdraw() noexcept {
   std::uint64_t const now = os::monotonic_ns();
@@ -202,10 +216,12 @@ Verdict Wait::decide() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
   in_vain_ = true;
-  if (charge_.account != nullptr) charge_.account->trust = kLeastTrust;
+  charge_.account->trust = kLeastTrust;
   bool const first = last == 0 || now - last > kEpisodeNs;
   char const* const what = for_pages_ ? "capacity" : "a class's max";
-  switch (budget_.limits().on_exhausted) {
+  OnExhausted const policy = budget_.limits().on_exhausted;
+  // Who may not wait has not waited in vain: that is no reason to end the process.
+  switch (policy == OnExhausted::abort && may_not_wait_ ? OnExhausted::grant : policy) {
     case OnExhausted::abort:
       if (budget_.say_holders_ != nullptr) budget_.say_holders_();
       die(what, " exhausted: nothing was released in time; holding ", Bytes{budget_.held()},
@@ -220,7 +236,7 @@ Verdict Wait::decide() noexcept {
   }
   if (first) report(what, " exhausted: nothing was released in time; going over it (STEALTH_ON_EXHAUSTED=grant)");
   budget_.stalls_.granted(place_.kind);
-  if (for_pages_ && charge_.account != nullptr) {
+  if (for_pages_) {
     std::uint8_t& in_vain = charge_.account->in_vain;
     std::uint64_t const grant = grant_bytes(budget_.capacity(), in_vain, budget_.stalls_.waiting_now());
     if (in_vain < UINT8_MAX) ++in_vain;

@@ -273,6 +273,7 @@ void fork_in_child() noexcept {
     // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one:
     // what their lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
+    g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();
   });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();
