@@ -39,10 +39,29 @@ void Budget::configure(CapacityLimits const& limits) noexcept {
   jitter_.store(limits.backoff.jitter, kRelaxed);
   on_exhausted_.store(limits.on_exhausted, kRelaxed);
   mode_.store(limits.mode, kRelaxed);
-  if (group_.joined() && limits.capacity != CapacityLimits::kNoCapacity) group_.set_capacity(limits.capacity);
   look_at_.store(meter_.source() == Meter::Source::cgroup ? 0 : kNoLimit, kRelaxed);
   set_threshold();
+  changes_.fetch_add(1, std::memory_order_seq_cst);
+  wake_everybody();
+}
+
+void Budget::measure_by(Meter::Source source) noexcept {
+  Hold hold(look_mutex_);
+  if (meter_.source() == source) return;
+  meter_.use(source);
+  offset_.store(0, kRelaxed);
+  look_ns_.store(0, kRelaxed);
+}
+
+std::uint64_t Budget::find_cgroup_limit() noexcept {
+  Hold hold(look_mutex_);
+  static_cast<void>(meter_.find_cgroup());
+  return meter_.cgroup_limit();
+}
+
+void Budget::wake_everybody() noexcept {
   queue_.wake_all();
+  if (group_.joined()) group_.announce();
 }
 
 CapacityLimits Budget::limits() const noexcept {
@@ -133,6 +152,7 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
   pressed_.store(true, kRelaxed);
   look_if_due(now);
   if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+  pressure_.raise(PressureLevel::soft);
   if (mode_.load(kRelaxed) == Mode::observe) {
     observe(bytes, used_with(after), now, charge);
     return take(bytes, kNoLimit);
@@ -203,7 +223,7 @@ void Budget::release(std::size_t bytes) noexcept {
   held_.fetch_sub(bytes, std::memory_order_seq_cst);
   if (group_.joined()) group_.release(bytes);
   if (pressed_.load(kRelaxed)) {
-    if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed);
+    if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed), pressure_.calm();
   }
   if (!queue_.empty()) hand_out();
   if (group_.joined()) group_.announce();
@@ -288,7 +308,7 @@ void Budget::forget_waiter(ThreadAccount& account) noexcept {
 
 void Budget::stop_waiting() noexcept {
   stopped_.store(true, kRelaxed);
-  queue_.wake_all();
+  wake_everybody();
 }
 
 void Budget::after_fork_in_child() noexcept {

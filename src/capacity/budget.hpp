@@ -12,6 +12,7 @@
 #include "capacity/flow.hpp"
 #include "capacity/group.hpp"
 #include "capacity/meter.hpp"
+#include "capacity/pressure.hpp"
 #include "capacity/stalls.hpp"
 #include "capacity/wait_queue.hpp"
 #include "os/os.hpp"
@@ -104,10 +105,16 @@ class Budget {
  public:
   constexpr Budget() = default;
 
-  // --- settings; any thread, at any time ---
+  // --- settings; any thread, at any time, but one at a time ---
+  // In force at once, for those who wait, too. A group's capacity is the group's to set, before this.
   void configure(CapacityLimits const& limits) noexcept;
+  // What `held` is compared with from now on; configure() is to follow.
+  void measure_by(Meter::Source source) noexcept;
+  // The tightest limit of the process's cgroups, looked up anew; os::kUnlimited without one.
+  [[nodiscard]] std::uint64_t find_cgroup_limit() noexcept;
   [[nodiscard]] CapacityLimits limits() const noexcept;
   [[nodiscard]] Meter& meter() noexcept { return meter_; }
+  [[nodiscard]] PressureSignal& pressure() noexcept { return pressure_; }
   [[nodiscard]] Group& group() noexcept { return group_; }
   [[nodiscard]] std::uint64_t capacity() const noexcept;  // in force now: the group's, if there is one
 
@@ -144,6 +151,7 @@ class Budget {
            mode_.load(std::memory_order_relaxed) == Mode::enforce;
   }
   [[nodiscard]] bool has_waiters() const noexcept { return !queue_.empty(); }
+  [[nodiscard]] std::uint64_t soft_point() const noexcept;  // bytes; CapacityLimits::kNoCapacity without a capacity
   [[nodiscard]] StallFacts facts() const noexcept;
   [[nodiscard]] StallsOfKind stalls_of(std::uint32_t kind) const noexcept { return stalls_.of_kind(kind); }
 
@@ -168,11 +176,11 @@ class Budget {
   void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept;
   void hand_out() noexcept;
   [[nodiscard]] std::uint64_t used_with(std::uint64_t held) const noexcept;
-  [[nodiscard]] std::uint64_t soft_point() const noexcept;
   // Compares the count with what is really there, if that is due.
   void look(std::uint64_t held, std::uint64_t now) noexcept;
   void look_if_due(std::uint64_t now) noexcept;
   void set_threshold() noexcept;
+  void wake_everybody() noexcept;
 
   // held_ == kPage x the sum of the arena's charged pages (Arena::is_valid asserts it), plus what is granted to waiters
   // and not taken yet
@@ -187,6 +195,7 @@ class Budget {
   std::atomic<std::int64_t> offset_{0};       // used == held_ + offset_
   std::atomic<std::uint64_t> discount_{0};  // bytes of ours that the group does not count, since they are not resident
   std::atomic<bool> pressed_{false};        // above the soft point, lately
+  PressureSignal pressure_;
 
   alignas(64) WaitQueue queue_;
   Flow flow_;
@@ -200,6 +209,7 @@ class Budget {
   void (*say_holders_)() noexcept = nullptr;
   std::atomic<std::uint64_t> exhausted_ns_{0};  // when the policy last had to decide: not long ago is the same episode
 
+  std::atomic<std::uint32_t> changes_{0};  // of what follows
   // CapacityLimits, word by word
   std::atomic<std::uint64_t> capacity_{CapacityLimits::kNoCapacity};
   std::atomic<std::uint64_t> max_wait_ns_{BackoffLimits{}.max_wait_ns}, patience_ns_{BackoffLimits{}.patience_ns};

@@ -5,6 +5,8 @@
 #include <sys/single_threaded.h>
 #endif
 
+#include <utility>
+
 #include "base/report.hpp"
 
 namespace stealth {
@@ -48,8 +50,12 @@ Verdict Wait::step(bool for_pages) noexcept {
     may_not_wait_ = true;
     return Verdict::exhausted;
   }
+  std::uint32_t const known = std::exchange(changes_, budget_.changes_.load(std::memory_order_seq_cst));
   limits_ = budget_.limits().backoff;
-  if (joined_) return wait_for_release();
+  if (joined_) {
+    if (changes_ != known) set_patience();
+    return wait_for_release();
+  }
   return for_pages && charge_.refusal == Refusal::delay ? sleep_delay() : announce();
 }
 
@@ -90,6 +96,10 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   ThreadAccount& account = *charge_.account;
   std::uint32_t const releases = budget_.flow_.releases();
   std::uint64_t const before = os::monotonic_ns();
+  if (!joined_) {  // a delay: no release ends it, but new settings do
+    seen_ = waiter().word.load(std::memory_order_relaxed);
+    budget_.queue_.join(waiter(), nullptr, 0, before);
+  }
   auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter().word);
   std::uint64_t const nap = min(ns, kShortestSleep);
   os::futex_wait(word, seen_, nap);  // whoever is woken by every little block wakes too often
@@ -103,6 +113,7 @@ void Wait::sleep(std::uint64_t ns) noexcept {
     }
     waiter().listening.store(false, kRelaxed);
   }
+  if (!joined_) static_cast<void>(budget_.queue_.leave(waiter()));
   std::uint64_t const now = os::monotonic_ns();
   budget_.stalls_.slept(now - before);
   bool const mine = waiter().word.load(std::memory_order_seq_cst) != seen_;
@@ -152,16 +163,13 @@ Verdict Wait::sleep_delay() noexcept {
 }
 
 Verdict Wait::announce() noexcept {
+  if (for_pages_) budget_.pressure_.raise(PressureLevel::capacity);
   std::uint64_t const now = os::monotonic_ns();
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
   static_cast<void>(affordable(0, now));
   if (for_pages_ && charge_.wanted > budget_.capacity()) return Verdict::exhausted;  // cannot fit, whoever releases
   if (may_go_over && for_pages_ && (charge_.account->spent || is_alone())) return overdraw();
-  patience_ns_ = patience_ns(limits_, may_go_over, budget_.flow_.only_by(this_thread(), now), charge_.account->trust,
-                             budget_.capacity(), budget_.used());
-  // Over the limit of a cgroup the kernel kills: what is over weighs more there.
-  if (budget_.meter_.source() == Meter::Source::cgroup)
-    patience_ns_ = min(limits_.patience_ns, patience_ns_ * kCgroupHope);
+  set_patience();
   if (charge_.account->spent || patience_ns_ == 0 || limits_.max_elapsed_ns == 0) return Verdict::exhausted;
   begin(now, kShortestSleep);
   fed_ns_ = now;
@@ -171,6 +179,15 @@ Verdict Wait::announce() noexcept {
   budget_.hand_out();
   claim();
   return Verdict::again;
+}
+
+void Wait::set_patience() noexcept {
+  bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
+  bool const alone = budget_.flow_.only_by(this_thread(), os::monotonic_ns());
+  patience_ns_ = patience_ns(limits_, may_go_over, alone, charge_.account->trust, budget_.capacity(), budget_.used());
+  // Over the limit of a cgroup the kernel kills: what is over weighs more there.
+  if (budget_.meter_.source() == Meter::Source::cgroup)
+    patience_ns_ = min(limits_.patience_ns, patience_ns_ * kCgroupHope);
 }
 
 Verdict Wait::wait_for_release() noexcept {
@@ -213,6 +230,7 @@ Verdict Wait::overdraw() noexcept {
 }
 
 Verdict Wait::decide() noexcept {
+  if (for_pages_) budget_.pressure_.raise(PressureLevel::exhausted);
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
   in_vain_ = true;

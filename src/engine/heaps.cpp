@@ -229,6 +229,13 @@ void limit_reservation(std::size_t most) noexcept {
   g_arena.limit_reservation(most);
 }
 
+void set_purge_delay(std::uint32_t ms) noexcept {
+  if (t_thread.busy) return;
+  Busy const busy;
+  g_arena.set_purge_delay(ms);
+  g_arena.purge(ms);
+}
+
 void fork_prepare() noexcept {
   if (t_thread.busy) {  // from a handler that interrupted the slow path: locking would never end
     ++t_thread.unprotected_forks;
