@@ -73,7 +73,7 @@ def overview_script(rows, libraries, folder, png):
             for figure, values in rows for name in libraries if name in values]
     if not bars:
         return None
-    plots, labels, tics = [], [], []
+    plots, labels = [], []
     lengths = [min(value.score or 0, WIDEST) for _, value in bars]
     for reached in (True, False):
         data = folder / f'overview.{int(reached)}.dat'
@@ -83,7 +83,8 @@ def overview_script(rows, libraries, folder, png):
             plots.append(f"{quoted(str(data))} with boxxyerror fs solid 0.8 noborder "
                          f"lc rgb '{GOOD if reached else BAD}' title '{'reached' if reached else 'missed'}'")
     for i, (title, value) in enumerate(bars):
-        tics.append(f"{quoted(title.replace('%', '%%'))} {len(bars) - i}")  # they are formats
+        # No tic: those are formats, and gnuplot cuts one off at 50 bytes where there is a % in it.
+        labels.append(f'set label {quoted(title)} at graph 0, first {len(bars) - i} right offset -1,0 noenhanced')
         labels.append(f"set label {quoted(value.text)} at first {lengths[i]}, {len(bars) - i} offset 0.5,0 font ',9' "
                       f"textcolor rgb '{GOOD if value.reached else BAD}' noenhanced front")
     return f"""
@@ -93,7 +94,8 @@ set output {quoted(str(png))}
 set title 'figures as a share of what is asked: left of 1 is reached'
 set xrange [0:{WIDEST * 1.3}]
 set yrange [0:{len(bars) + 1}]
-set ytics ({', '.join(tics)}) noenhanced scale 0
+unset ytics
+set lmargin {max(len(title) for title, _ in bars) + 2}
 set arrow from 1, 0 to 1, {len(bars) + 1} nohead lw 2 dt 2 lc rgb '#7f8c8d' front
 set key outside bottom center horizontal
 set grid xtics lt 1 lw 1 lc rgb '#dddddd'
