@@ -47,6 +47,9 @@ def between_soft_and_capacity(base):
     return str(int(base['stats']['peak_held'] / 0.95))
 
 
+# The consumer is due by the clock, as in the other loads, and makes up for lost time; the producer never rests.
+BY_THE_CLOCK = {'supply': 0, 'catch_up': 1000000}
+
 TABLE = [
     Case('queue', 'a fast producer, a slow consumer, an unbounded queue', 'queue', 6, quick={'total': 300},
          observed=True),
@@ -56,8 +59,12 @@ TABLE = [
     Case('many', '8 producers, 4 consumers, 16 B – 256 KiB, bursts', 'many', 6, quick={'total': 300}, observed=True),
     Case('needs', 'as queue, and the consumer needs memory itself', 'needs', 6, quick={'total': 300}, observed=True),
     Case('mutex-200', 'the producer allocates under the mutex that the consumer needs, 200 MiB/s', 'mutex', 6,
-         quick={'total': 300}),
-    Case('mutex-10', 'the same at 10 MiB/s and a capacity of 32 MiB', 'mutex', 8, capacity='32m',
+         amounts=BY_THE_CLOCK, quick={'total': 300}),
+    Case('mutex-10', 'the same at 10 MiB/s', 'mutex', 15, amounts={**BY_THE_CLOCK, 'rate': 10, 'total': 140},
+         quick={'total': 110}),
+    # Harder: each message costs its consumer a fixed time, so that whatever it loses before the mutex is lost.
+    Case('mutex-200-fixed', 'the same at 200 MiB/s; the consumer never catches up', 'mutex', 6, quick={'total': 300}),
+    Case('mutex-10-fixed', 'the same at 10 MiB/s and a capacity of 32 MiB', 'mutex', 8, capacity='32m',
          amounts={'rate': 10, 'total': 80}, quick={'total': 60}),
     Case('shift', '88 MiB of 1 KiB blocks of which one in eight stays, then 8–64 KiB', 'shift', 4,
          quick={'total': 300}),

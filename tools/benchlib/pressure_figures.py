@@ -264,7 +264,11 @@ FIGURES = [
     Figure('mutex-200', "consumer's time ≤ 1.05×", consumer_time(1.05)),
     Figure('mutex-200', 'peak held ≤ 1.1× capacity', peak_held(1.1 * CAPACITY_MIB * MIB)),
     Figure('mutex-10', "consumer's time ≤ 1.15×", consumer_time(1.15)),
-    Figure('mutex-10', 'peak held ≤ 1.1× capacity', peak_held(1.1 * 32 * MIB)),
+    Figure('mutex-10', 'peak held ≤ 1.1× capacity', peak_held(1.1 * CAPACITY_MIB * MIB)),
+    Figure('mutex-200-fixed', "consumer's time ≤ 1.05×", consumer_time(1.05)),
+    Figure('mutex-200-fixed', 'peak held ≤ 1.1× capacity', peak_held(1.1 * CAPACITY_MIB * MIB)),
+    Figure('mutex-10-fixed', "consumer's time ≤ 1.15×", consumer_time(1.15)),
+    Figure('mutex-10-fixed', 'peak held ≤ 1.1× capacity', peak_held(1.1 * 32 * MIB)),
     *[figure for case, limit in (('shift', 1.02), ('pause', 1.05), ('pipeline', 1.02), ('sixty-four', 1.1))
       for figure in (
         Figure(case, f'time ≤ {limit}×', time(limit)),
