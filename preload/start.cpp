@@ -103,6 +103,7 @@ void start_engine() {
   live::begin(g_settings);
   pthread_atfork(fork_prepare, fork_in_parent, after_fork_in_child);
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
+  g_budget.report_holders_by(say_who_holds);
   live::put_in_force();
   g_arena.set_dumpable(g_settings.dumpable);
   if (os::page_size() > kSlot) {

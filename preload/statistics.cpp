@@ -116,8 +116,8 @@ void release_statistics_buffer() noexcept { g_buffer_mutex.unlock(); }
 
 void reset_statistics_buffer() noexcept { g_buffer_mutex.reset(); }
 
-Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context) noexcept {
-  EngineFacts const engine = gather_facts(each, context);
+Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context, bool while_waiting) noexcept {
+  EngineFacts const engine = (while_waiting ? gather_facts_while_waiting : gather_facts)(each, context);
   return {engine, g_budget.facts(), next::facts(), g_arena.free_dirty_bytes()};
 }
 
@@ -143,10 +143,17 @@ void write_json(Text& out) noexcept {
   out << "]}}\n";
 }
 
-void write_text(Text& out) noexcept {
+void say_who_holds() noexcept {
+  StatisticsBuffer& text = statistics_buffer();
+  write_text(text, true);
+  os::write_all(2, text.view().data(), text.view().size());
+  release_statistics_buffer();
+}
+
+void write_text(Text& out, bool while_waiting) noexcept {
   Rows rows{out};
   out << "stealth: statistics of " << program_name() << ", process " << os::process_id() << '\n';
-  Statistics const s = gather_statistics(text_class, &rows);
+  Statistics const s = gather_statistics(text_class, &rows, while_waiting);
   StallFacts const& w = s.stalls;
   out << "stealth: held " << Bytes{w.held} << " (peak " << Bytes{w.peak_held} << "), live " << Bytes{s.engine.live}
       << ", large " << Bytes{s.engine.large_bytes} << "; passed on " << s.passed_on.calls << " requests, "

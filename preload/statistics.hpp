@@ -15,7 +15,8 @@ struct Statistics {
   next::Facts passed_on;
   std::uint64_t free_dirty;
 };
-[[nodiscard]] Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context) noexcept;
+[[nodiscard]] Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context,
+                                           bool while_waiting = false) noexcept;
 
 using StatisticsBuffer = FixedText<16384>;
 // One buffer for the process, locked until it is released.
@@ -23,7 +24,9 @@ using StatisticsBuffer = FixedText<16384>;
 void release_statistics_buffer() noexcept;
 void reset_statistics_buffer() noexcept;  // in a forked child, whose holder is not there
 
-void write_text(Text& out) noexcept;
+void write_text(Text& out, bool while_waiting = false) noexcept;
+// Who holds the memory, on stderr: what the policy `abort` says before it ends the process.
+void say_who_holds() noexcept;
 void write_json(Text& out) noexcept;
 void write_xml(Text& out) noexcept;
 

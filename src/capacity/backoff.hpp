@@ -81,22 +81,33 @@ struct Situation {
   return min(capacity / 512, std::uint64_t{16 * kKiB});
 }
 
-// What a grant lets a thread take over the capacity before it waits again.
-[[nodiscard]] constexpr std::uint64_t grant_bytes(std::uint64_t capacity) {
-  return min(capacity / 512, std::uint64_t{16 * kKiB});
+// What a grant lets a thread take over the capacity before it waits again: the more, the oftener in a row it has waited
+// in vain, since those who could release something may need more time to come by the lock that it holds; less for each
+// of several that wait.
+[[nodiscard]] constexpr std::uint64_t grant_bytes(std::uint64_t capacity, std::uint32_t in_vain,
+                                                  std::uint64_t waiting) {
+  constexpr std::uint64_t kFirst = 16 * kKiB, kLeast = 4 * kKiB;
+  std::uint64_t const most = capacity / 512;
+  return max(kLeast, min(kFirst << min(in_vain, 8u), most) / max(waiting, std::uint64_t{1}));
 }
+
+// What a thread begins with is 0.
+inline constexpr std::int8_t kLeastTrust = -3, kMostTrust = 12;
 
 // How long a call hopes while nobody releases anything. Where going over is the worst that follows, the first waits are
 // short: the waiter may hold a lock without which nobody can release anything. The further the process is over the
 // longer, so that it finds by itself what the slowest of those who release needs, and growth by grants has a bounded
-// rate. `alone`: nobody but the caller has released anything lately.
+// rate.
+// `trust`: kLeastTrust after a wait in vain, one more for each since then that was not. `alone`: nobody but it has
+// released anything lately.
 [[nodiscard]] constexpr std::uint64_t patience_ns(BackoffLimits const& limits, bool may_go_over, bool alone,
-                                                  std::uint64_t capacity, std::uint64_t used) {
+                                                  std::int32_t trust, std::uint64_t capacity, std::uint64_t used) {
   constexpr std::uint64_t kLeast = 4'000'000, kPerWhole = 1'000'000'000;
   if (!may_go_over) return limits.patience_ns;
   std::uint64_t const over = used > capacity && !alone ? used - capacity : 0;
   std::uint64_t const parts = min(over / max(capacity / 1024, std::uint64_t{1}), std::uint64_t{1024});
-  return min(limits.patience_ns, kLeast + kPerWhole / 1024 * parts);
+  return min(limits.patience_ns,
+             kLeast * static_cast<std::uint64_t>(1 + trust - kLeastTrust) + kPerWhole / 1024 * parts);
 }
 
 }  // namespace stealth

@@ -61,7 +61,6 @@ std::uint64_t Budget::find_cgroup_limit() noexcept {
 
 void Budget::wake_everybody() noexcept {
   queue_.wake_all();
-  delayed_.wake_all();
   if (group_.joined()) group_.announce();
 }
 
@@ -151,10 +150,8 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
 
   std::uint64_t const now = os::monotonic_ns();
   pressed_.store(true, kRelaxed);
-  if (now - look_ns_.load(kRelaxed) >= kLookNs) {
-    look(after - bytes, now);
-    if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
-  }
+  look_if_due(now);
+  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
   pressure_.raise(PressureLevel::soft);
   if (mode_.load(kRelaxed) == Mode::observe) {
     observe(bytes, used_with(after), now, charge);
@@ -199,7 +196,7 @@ bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64
 // would wait for it together.
 void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
   std::uint64_t const whole = capacity();
-  if (charge.account == nullptr || used <= whole) return;
+  if (charge.account == nullptr || used <= whole || flow_.only_by(this_thread(), now)) return;
   std::uint64_t const askers = flow_.count_asker(charge.account->asked_at_ns, now);
   if (!flow_.feeds(this_thread(), now)) {
     stalls_.observed(delay_ns(limits().backoff, {Phase::overdraft, whole, used, bytes, 1, 0}));
@@ -251,6 +248,10 @@ void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAcco
   queue_.wake_first();
 }
 
+void Budget::look_if_due(std::uint64_t now) noexcept {
+  if (now - look_ns_.load(kRelaxed) >= kLookNs) look(held(), now);
+}
+
 void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
   if (meter_.source() == Meter::Source::none || !look_mutex_.try_lock()) return;
   Meter::Reading const reading = meter_.read();
@@ -290,6 +291,21 @@ StallFacts Budget::facts() const noexcept {
   return facts;
 }
 
+void Budget::reset(ThreadAccount& account) noexcept {
+  std::uint64_t const unused = queue_.leave(account.waiter);
+  if (unused != 0) release(unused);
+  account.fruitless_time = {};
+  account.granted_left = account.credit = account.asked_at_ns = account.reclaimed_at_ns = 0;
+  account.fruitless = account.in_vain = 0;
+  account.trust = 0;
+  account.spent = false;
+}
+
+void Budget::forget_waiter(ThreadAccount& account) noexcept {
+  if (account.waiter.queued) held_.fetch_sub(account.waiter.granted, kRelaxed);
+  account.waiter.queued = false;
+}
+
 void Budget::stop_waiting() noexcept {
   stopped_.store(true, kRelaxed);
   wake_everybody();
@@ -297,7 +313,6 @@ void Budget::stop_waiting() noexcept {
 
 void Budget::after_fork_in_child() noexcept {
   queue_.after_fork_in_child();
-  delayed_.after_fork_in_child();
   flow_.after_fork_in_child();
   stalls_.after_fork_in_child();
   group_.after_fork_in_child();

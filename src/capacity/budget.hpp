@@ -68,7 +68,10 @@ struct ThreadAccount {
   std::uint64_t reclaimed_at_ns;  // when the engine last looked for idle memory on its behalf
   std::uint32_t random;
   std::uint8_t fruitless;  // sleeps in a row, each the shorter
-  bool spent;              // the budget is used up: no waiting until half of it is back
+  std::int8_t trust;       // patience_ns
+  std::uint8_t in_vain;    // waits in a row that were
+  bool spent;              // the budget is used up: no waiting until a quarter of it is back
+  Waiter waiter;
 };
 
 // How far a charge may go.
@@ -154,6 +157,10 @@ class Budget {
 
   // What STEALTH_ON_EXHAUSTED=abort says before it ends the process: who holds the memory. Allocates nothing.
   void report_holders_by(void (*say)() noexcept) noexcept { say_holders_ = say; }
+  // For a new thread that takes over what an ended one has left.
+  void reset(ThreadAccount& account) noexcept;
+  // In a forked child, for each account of a thread that is not there.
+  void forget_waiter(ThreadAccount& account) noexcept;
   // Ends all waiting for good: the process exits, and its threads are not to be held up any more.
   void stop_waiting() noexcept;
   void after_fork_in_child() noexcept;
@@ -171,6 +178,7 @@ class Budget {
   [[nodiscard]] std::uint64_t used_with(std::uint64_t held) const noexcept;
   // Compares the count with what is really there, if that is due.
   void look(std::uint64_t held, std::uint64_t now) noexcept;
+  void look_if_due(std::uint64_t now) noexcept;
   void set_threshold() noexcept;
   void wake_everybody() noexcept;
 
@@ -190,7 +198,6 @@ class Budget {
   PressureSignal pressure_;
 
   alignas(64) WaitQueue queue_;
-  WaitQueue delayed_;  // who sleeps for a delay: no release ends that, but new settings do
   Flow flow_;
   Stalls stalls_;
   Meter meter_;

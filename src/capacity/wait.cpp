@@ -17,6 +17,8 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // Policy decisions less than this apart belong to one episode, which is reported once.
 constexpr std::uint64_t kEpisodeNs = 10'000'000'000;
 
+constexpr std::uint64_t kCgroupHope = 16;
+
 bool single_threaded() {
 #if __has_include(<sys/single_threaded.h>)
   return __libc_single_threaded != 0;
@@ -33,15 +35,21 @@ std::uint32_t next_random(std::uint32_t& state) {
 }  // namespace
 
 Wait::~Wait() {
-  if (joined_) charge_.prepaid += budget_.queue_.leave(waiter_);
+  if (joined_) charge_.prepaid += budget_.queue_.leave(waiter());
+  if (joined_ && !in_vain_) {
+    charge_.account->in_vain = 0;
+    if (charge_.account->trust < kMostTrust) ++charge_.account->trust;
+  }
   if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
   budget_.settle(charge_);
 }
 
 Verdict Wait::step(bool for_pages) noexcept {
   for_pages_ = for_pages;
-  if (!begun() && (charge_.account == nullptr || budget_.stopped_.load(kRelaxed) || !may_wait_()))
+  if (!begun() && (budget_.stopped_.load(kRelaxed) || !may_wait_())) {
+    may_not_wait_ = true;
     return Verdict::exhausted;
+  }
   std::uint32_t const known = std::exchange(changes_, budget_.changes_.load(std::memory_order_seq_cst));
   limits_ = budget_.limits().backoff;
   if (joined_) {
@@ -53,7 +61,7 @@ Verdict Wait::step(bool for_pages) noexcept {
 
 bool Wait::claim() noexcept {
   if (!joined_) return false;
-  std::uint64_t const granted = budget_.queue_.take_grant(waiter_, for_pages_ ? charge_.wanted : 0);
+  std::uint64_t const granted = budget_.queue_.take_grant(waiter(), for_pages_ ? charge_.wanted : 0);
   charge_.prepaid += granted;
   return granted != 0;
 }
@@ -88,25 +96,28 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   ThreadAccount& account = *charge_.account;
   std::uint32_t const releases = budget_.flow_.releases();
   std::uint64_t const before = os::monotonic_ns();
-  if (!joined_) budget_.delayed_.join(waiter_);
-  auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter_.word);
+  if (!joined_) {  // a delay: no release ends it, but new settings do
+    seen_ = waiter().word.load(std::memory_order_relaxed);
+    budget_.queue_.join(waiter(), nullptr, 0, before);
+  }
+  auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter().word);
   std::uint64_t const nap = min(ns, kShortestSleep);
   os::futex_wait(word, seen_, nap);  // whoever is woken by every little block wakes too often
   bool others = false;
-  if (ns > nap && waiter_.word.load(std::memory_order_seq_cst) == seen_) {
-    waiter_.listening.store(true, std::memory_order_seq_cst);
+  if (ns > nap && waiter().word.load(std::memory_order_seq_cst) == seen_) {
+    waiter().listening.store(true, std::memory_order_seq_cst);
     if (budget_.group_.joined()) {
       others = sleep_in_group(ns - nap);
     } else {
       os::futex_wait(word, seen_, ns - nap);
     }
-    waiter_.listening.store(false, kRelaxed);
+    waiter().listening.store(false, kRelaxed);
   }
-  if (!joined_) static_cast<void>(budget_.delayed_.leave(waiter_));
+  if (!joined_) static_cast<void>(budget_.queue_.leave(waiter()));
   std::uint64_t const now = os::monotonic_ns();
   budget_.stalls_.slept(now - before);
-  bool const mine = waiter_.word.load(std::memory_order_seq_cst) != seen_;
-  seen_ = waiter_.word.load(std::memory_order_seq_cst);
+  bool const mine = waiter().word.load(std::memory_order_seq_cst) != seen_;
+  seen_ = waiter().word.load(std::memory_order_seq_cst);
   if (mine || others || (budget_.flow_.releases() != releases && hopeful())) {
     fed_ns_ = now;
     fruitless_ = 0;
@@ -124,15 +135,15 @@ bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
   std::uint32_t const seen = group.begin_wait();
   budget_.hand_out();
   std::uint32_t const* const word = group.word();
-  if (word == nullptr || waiter_.word.load(std::memory_order_seq_cst) != seen_) return true;
+  if (word == nullptr || waiter().word.load(std::memory_order_seq_cst) != seen_) return true;
   os::shared_futex_wait(word, seen, ns);
   static_cast<void>(group.sweep());
   return __atomic_load_n(word, __ATOMIC_SEQ_CST) != seen;
 }
 
 // Whether what is being released can make room for this call within the patience that the user set.
-bool Wait::hopeful() const noexcept {
-  std::uint64_t const needed = budget_.used() + waiter_.wanted;
+bool Wait::hopeful() noexcept {
+  std::uint64_t const needed = budget_.used() + waiter().wanted;
   std::uint64_t const whole = budget_.capacity();
   if (needed <= whole) return true;
   Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
@@ -142,7 +153,9 @@ bool Wait::hopeful() const noexcept {
 Verdict Wait::sleep_delay() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   charge_.paid = true;
-  std::uint64_t const ns = affordable(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), now);
+  std::uint64_t const most = min(limits_.patience_ns, limits_.max_elapsed_ns);
+  std::uint64_t const ns =
+      affordable(min(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), most), now);
   if (ns < kShortestSleep / 4) return Verdict::again;
   begin(now, ns);
   sleep(ns);
@@ -154,17 +167,14 @@ Verdict Wait::announce() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
   static_cast<void>(affordable(0, now));
-  if (may_go_over && for_pages_ && (charge_.account->spent || (single_threaded() && !budget_.group_.joined())))
-    return overdraw();
+  if (for_pages_ && charge_.wanted > budget_.capacity()) return Verdict::exhausted;  // cannot fit, whoever releases
+  if (may_go_over && for_pages_ && (charge_.account->spent || is_alone())) return overdraw();
   set_patience();
   if (charge_.account->spent || patience_ns_ == 0 || limits_.max_elapsed_ns == 0) return Verdict::exhausted;
   begin(now, kShortestSleep);
   fed_ns_ = now;
-  waiter_.key = place_.key;
-  waiter_.wanted = for_pages_ ? charge_.wanted : 0;
-  waiter_.since_ns = began_ns_;
-  seen_ = 0;
-  budget_.queue_.join(waiter_);
+  seen_ = waiter().word.load(std::memory_order_relaxed);
+  budget_.queue_.join(waiter(), place_.key, for_pages_ ? charge_.wanted : 0, began_ns_);
   joined_ = true;
   budget_.hand_out();
   claim();
@@ -174,7 +184,10 @@ Verdict Wait::announce() noexcept {
 void Wait::set_patience() noexcept {
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
   bool const alone = budget_.flow_.only_by(this_thread(), os::monotonic_ns());
-  patience_ns_ = patience_ns(limits_, may_go_over, alone, budget_.capacity(), budget_.used());
+  patience_ns_ = patience_ns(limits_, may_go_over, alone, charge_.account->trust, budget_.capacity(), budget_.used());
+  // Over the limit of a cgroup the kernel kills: what is over weighs more there.
+  if (budget_.meter_.source() == Meter::Source::cgroup)
+    patience_ns_ = min(limits_.patience_ns, patience_ns_ * kCgroupHope);
 }
 
 Verdict Wait::wait_for_release() noexcept {
@@ -188,18 +201,25 @@ Verdict Wait::wait_for_release() noexcept {
   Situation const situation = {.phase = Phase::wait, .fruitless = fruitless_};
   std::uint64_t const ns = jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random));
   sleep(max(min(ns, left), std::uint64_t{1}));
-  budget_.hand_out();  // the capacity or what is resident may have changed without a release
+  budget_.look_if_due(os::monotonic_ns());
+  budget_.hand_out();  // the capacity or what is there may have changed without a release
   claim();
   return Verdict::again;
+}
+
+// Whether there is nobody who could release anything.
+bool Wait::is_alone() const noexcept {
+  return single_threaded() && !budget_.group_.joined() && budget_.meter_.source() != Meter::Source::cgroup;
 }
 
 // Nobody can release anything, or this thread has waited in vain too long: growth costs time, and goes on.
 Verdict Wait::overdraw() noexcept {
   std::uint64_t const now = os::monotonic_ns();
-  Situation const situation = {.phase = Phase::overdraft,
-                               .capacity = budget_.capacity(),
-                               .used = budget_.used(),
-                               .bytes = max(charge_.wanted, grant_bytes(budget_.capacity()))};
+  Situation const situation = {
+      .phase = Phase::overdraft,
+      .capacity = budget_.capacity(),
+      .used = budget_.used(),
+      .bytes = max(charge_.wanted, grant_bytes(budget_.capacity(), charge_.account->in_vain, 1))};
   std::uint64_t const ns =
       affordable(jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random)), now);
   if (ns >= kShortestSleep / 4) {
@@ -213,9 +233,13 @@ Verdict Wait::decide() noexcept {
   if (for_pages_) budget_.pressure_.raise(PressureLevel::exhausted);
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
+  in_vain_ = true;
+  charge_.account->trust = kLeastTrust;
   bool const first = last == 0 || now - last > kEpisodeNs;
   char const* const what = for_pages_ ? "capacity" : "a class's max";
-  switch (budget_.limits().on_exhausted) {
+  OnExhausted const policy = budget_.limits().on_exhausted;
+  // Who may not wait has not waited in vain: that is no reason to end the process.
+  switch (policy == OnExhausted::abort && may_not_wait_ ? OnExhausted::grant : policy) {
     case OnExhausted::abort:
       if (budget_.say_holders_ != nullptr) budget_.say_holders_();
       die(what, " exhausted: nothing was released in time; holding ", Bytes{budget_.held()},
@@ -230,8 +254,10 @@ Verdict Wait::decide() noexcept {
   }
   if (first) report(what, " exhausted: nothing was released in time; going over it (STEALTH_ON_EXHAUSTED=grant)");
   budget_.stalls_.granted(place_.kind);
-  if (for_pages_ && charge_.account != nullptr) {
-    std::uint64_t const grant = grant_bytes(budget_.capacity());
+  if (for_pages_) {
+    std::uint8_t& in_vain = charge_.account->in_vain;
+    std::uint64_t const grant = grant_bytes(budget_.capacity(), in_vain, budget_.stalls_.waiting_now());
+    if (in_vain < UINT8_MAX) ++in_vain;
     charge_.account->granted_left = grant > charge_.wanted ? grant - charge_.wanted : 0;
   }
   return Verdict::granted;

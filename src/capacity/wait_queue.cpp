@@ -5,8 +5,13 @@
 
 namespace stealth {
 
-void WaitQueue::join(Waiter& waiter) noexcept {
+void WaitQueue::join(Waiter& waiter, void const* key, std::uint64_t wanted, std::uint64_t now) noexcept {
+  static_cast<void>(leave(waiter));
   Hold hold(mutex_);
+  waiter.key = key;
+  waiter.wanted = wanted;
+  waiter.granted = 0;
+  waiter.since_ns = now;
   waiters_.push_back(&waiter);
   waiter.queued = true;
   if (waiter.wanted != 0) wanting_.fetch_add(1, std::memory_order_relaxed);

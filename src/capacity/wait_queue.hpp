@@ -9,7 +9,8 @@
 
 namespace stealth {
 
-// One waiting call. Lives on the waiter's stack; the queue's lock guards all but the word.
+// One waiting call. Lives in what outlives its thread, which may end in the midst of it. The queue's lock guards all
+// but the word.
 struct Waiter : ListNode {
   // What the waiter itself can use, pages aside: blocks freed to this heap, or of this class. Only compared.
   void const* key = nullptr;
@@ -23,7 +24,8 @@ struct Waiter : ListNode {
 
 class WaitQueue {
  public:
-  void join(Waiter& waiter) noexcept;
+  // One that is queued yet (its thread jumped out of a signal handler) begins anew.
+  void join(Waiter& waiter, void const* key, std::uint64_t wanted, std::uint64_t now) noexcept;
   // Bytes that were granted to it and that it has not taken.
   [[nodiscard]] std::uint64_t leave(Waiter& waiter) noexcept;
   // Takes what was granted meanwhile; where that is nothing, `wanted` is what it needs from now on.

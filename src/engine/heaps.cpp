@@ -72,7 +72,7 @@ Heap* ended_heap() {
 Heap* attach() {
   Hold hold(g_registry);
   if (Heap* const heap = ended_heap(); heap != nullptr) {
-    heap->account = {};
+    g_budget.reset(heap->account);
     return heap;
   }
   if (g_last_number >= (1u << (32 - kIdShift)) - 2) return nullptr;
@@ -148,9 +148,13 @@ bool trim() noexcept {
 }
 
 EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) noexcept {
-  EngineFacts facts = {};
-  if (t_thread.busy) return facts;
+  if (t_thread.busy) return {};
   Busy const busy;
+  return gather_facts_while_waiting(each, context);
+}
+
+EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), void* context) noexcept {
+  EngineFacts facts = {};
   Hold hold(g_registry);
   std::uint64_t pages = 0;
   for_each_heap([&](Heap& heap) {
@@ -276,6 +280,7 @@ void fork_in_child() noexcept {
     // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one:
     // what their lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
+    g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();
   });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();

@@ -70,6 +70,8 @@ struct EngineFacts {
 // Gathers the figures of all heaps; calls back once for each class that has been used. For living threads the counts of
 // their lists are read as they run by.
 EngineFacts gather_facts(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
+// The same for a thread that is in the slow path and holds no lock: the policy's last report.
+EngineFacts gather_facts_while_waiting(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
 
 // All structures' invariants. The caller sees to it that nobody else is at work.
 [[nodiscard]] bool engine_is_valid() noexcept;
