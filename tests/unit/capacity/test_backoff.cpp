@@ -199,14 +199,19 @@ TEST_F(Backoff, DebtsAndGrantsAreSmall) {
   for (int i = 0; i < test::rounds(100'000); ++i) {
     std::uint64_t const capacity = any();
     std::uint64_t const more = capacity + std::min(any(), ~std::uint64_t{0} - capacity);
-    for (auto const part : {debt_quantum, grant_bytes}) {
-      ASSERT_LE(part(capacity), capacity / 64);
-      ASSERT_LE(part(capacity), kMiB);
-      ASSERT_GE(part(more), part(capacity));
-      if (capacity >= kMiB) {
-        ASSERT_GT(part(capacity), 0u);
-      }
-    }
+    ASSERT_LE(debt_quantum(capacity), capacity / 64);
+    ASSERT_LE(debt_quantum(capacity), kMiB);
+    ASSERT_GE(debt_quantum(more), debt_quantum(capacity));
+    ASSERT_TRUE(capacity < kMiB || debt_quantum(capacity) > 0);
+    auto const in_vain = static_cast<std::uint32_t>(any());
+    std::uint64_t const waiting = any();
+    std::uint64_t const grant = grant_bytes(capacity, in_vain, waiting);
+    ASSERT_LE(grant, std::max<std::uint64_t>(capacity / 64, kPage));
+    ASSERT_LE(grant, 16 * kMiB);
+    ASSERT_GE(grant, kPage) << "or it would be of no use";
+    ASSERT_GE(grant_bytes(more, in_vain, waiting), grant);
+    ASSERT_GE(grant_bytes(capacity, in_vain == ~0u ? in_vain : in_vain + 1, waiting), grant);
+    ASSERT_LE(grant_bytes(capacity, in_vain, waiting == ~std::uint64_t{0} ? waiting : waiting + 1), grant);
   }
 }
 
@@ -215,13 +220,20 @@ TEST_F(Backoff, PatienceIsBoundedByTheSetting) {
     BackoffLimits const limits = any_limits();
     std::uint64_t const capacity = any(), used = any();
     bool const alone = random_.one_in(2);
-    ASSERT_EQ(patience_ns(limits, false, alone, capacity, used), limits.patience_ns);
-    std::uint64_t const patience = patience_ns(limits, true, alone, capacity, used);
+    auto const trust = static_cast<std::int32_t>(random_.below(kMostTrust - kLeastTrust + 1)) + kLeastTrust;
+    ASSERT_EQ(patience_ns(limits, false, alone, trust, capacity, used), limits.patience_ns);
+    std::uint64_t const patience = patience_ns(limits, true, alone, trust, capacity, used);
     ASSERT_LE(patience, limits.patience_ns);
-    ASSERT_GE(patience_ns(limits, true, alone, capacity, used + std::min(any(), ~used)), patience)
+    ASSERT_TRUE(patience > 0 || limits.patience_ns == 0);
+    ASSERT_GE(patience_ns(limits, true, alone, trust, capacity, used + std::min(any(), ~used)), patience)
         << "the further over, the longer";
-    ASSERT_LE(patience_ns(limits, true, true, capacity, used), patience_ns(limits, true, false, capacity, used));
-    ASSERT_EQ(patience_ns(limits, true, true, capacity, used), patience_ns(limits, true, true, capacity, 0))
+    if (trust < kMostTrust) {
+      ASSERT_GE(patience_ns(limits, true, alone, trust + 1, capacity, used), patience) << "the more trust, the longer";
+    }
+    ASSERT_LE(patience_ns(limits, true, true, trust, capacity, used),
+              patience_ns(limits, true, false, trust, capacity, used));
+    ASSERT_EQ(patience_ns(limits, true, true, trust, capacity, used),
+              patience_ns(limits, true, true, trust, capacity, 0))
         << "who is alone hopes for nobody";
   }
 }
@@ -230,12 +242,13 @@ TEST_F(Backoff, PatienceIsBoundedByTheSetting) {
 TEST_F(Backoff, WhoMayGoOverHopesShortlyAtFirst) {
   BackoffLimits const limits;
   for (std::uint64_t const capacity : {kMiB, 100 * kMiB, 100 * kGiB}) {
-    std::uint64_t const first = patience_ns(limits, true, false, capacity, capacity);
+    std::uint64_t const first = patience_ns(limits, true, false, 0, capacity, capacity);
     EXPECT_GT(first, 0u);
     EXPECT_LE(first, limits.patience_ns / 20);
-    EXPECT_EQ(patience_ns(limits, true, false, capacity, 4 * capacity), limits.patience_ns) << "and longer in the end";
+    EXPECT_LE(patience_ns(limits, true, false, kLeastTrust, capacity, capacity), first);
+    EXPECT_EQ(patience_ns(limits, true, false, 0, capacity, 4 * capacity), limits.patience_ns) << "longer in the end";
   }
-  EXPECT_EQ(patience_ns({.patience_ns = 0}, true, false, kMiB, kGiB), 0u);
+  EXPECT_EQ(patience_ns({.patience_ns = 0}, true, false, kMostTrust, kMiB, kGiB), 0u);
 }
 
 }  // namespace

@@ -25,9 +25,7 @@ class Queue : public testing::Test {
     return room;
   }
   void join(Waiter& waiter, std::uint64_t wanted, void const* key = nullptr) {
-    waiter.wanted = wanted;
-    waiter.key = key;
-    queue_.join(waiter);
+    queue_.join(waiter, key, wanted, 1);
   }
   static std::uint32_t wakes(Waiter const& waiter) { return waiter.word.load(); }
 
@@ -278,8 +276,7 @@ TEST_F(Queue, NoByteIsLostOrComesTwice) {
     for (int i = 0; i < test::rounds(10'000); ++i) {
       Waiter waiter;
       std::uint64_t mine = 0;
-      waiter.wanted = random.skewed(400);
-      queue_.join(waiter);
+      queue_.join(waiter, nullptr, random.skewed(400), 1);
       queue_.hand_out(take);
       for (std::size_t patience = random.below(20); patience > 0 && mine == 0; --patience) {
         std::this_thread::yield();

@@ -47,13 +47,13 @@ TEST_F(Says, WhenItIsExhaustedOnceForEachEpisode) {
     fake::capture(2);
     test::Dream dream;
     Budget budget;
-    budget.configure(full_at(100, 0, policy));
-    ASSERT_TRUE(charge(budget, 100));
+    budget.configure(full_at(64 * kMiB, 0, policy));
+    ASSERT_TRUE(charge(budget, 64 * kMiB));
     Caller caller;
     std::size_t episodes = 0;
     for (int i = 0; i < 4; ++i) {
       for (int j = 0; j < 50; ++j) {
-        static_cast<void>(caller.take(budget, 10));
+        static_cast<void>(caller.take(budget, 5 * kMiB));
         dream.pass(kSecond / 2);
       }
       EXPECT_EQ(times_said("stealth: capacity exhausted: nothing was released in time; "), ++episodes);

@@ -62,12 +62,12 @@ TEST_F(Share, WhenItIsSpent) {
 
 TEST_F(Share, NoneAtAll) {
   for (OnExhausted const policy : {OnExhausted::enomem, OnExhausted::grant}) {
-    CapacityLimits limits = full_at(100, 10'000, policy);
+    CapacityLimits limits = full_at(64 * kMiB, 10'000, policy);
     limits.backoff.budget = 0;
     fill(limits);
     Caller caller;
     for (int i = 0; i < 10; ++i) {
-      EXPECT_EQ(take(caller, 1, policy == OnExhausted::grant ? Verdict::granted : Verdict::refused), 0u);
+      EXPECT_EQ(take(caller, 5 * kMiB, policy == OnExhausted::grant ? Verdict::granted : Verdict::refused), 0u);
     }
   }
   EXPECT_TRUE(dream_.sleeps.empty());

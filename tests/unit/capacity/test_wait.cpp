@@ -60,7 +60,8 @@ TEST_F(Steps, WhatWasReleasedBeforeIsFound) {
 }
 
 TEST_F(Steps, AWaitThatNeverBeganIsNotCounted) {
-  Charge charge;
+  Caller caller;
+  Charge charge{.account = &caller.account};
   { Wait const wait(budget_, charge, {}, test::always); }
   EXPECT_EQ(budget_.facts().waits, 0u);
   EXPECT_EQ(budget_.facts().waiting_now, 0u);
@@ -148,16 +149,6 @@ TEST_F(Steps, MayWaitIsAskedBeforeTheFirstSleepOnly) {
   EXPECT_GT(dream_.sleeps.size(), 2u);
 }
 
-TEST_F(Steps, WithoutAnAccountNobodyWaits) {
-  fill(full_at(100, 60'000));
-  Charge charge{.level = Level::within};
-  ASSERT_FALSE(budget_.try_charge(1, charge));
-  Wait wait(budget_, charge, {}, test::always);
-  EXPECT_EQ(wait.step(true), Verdict::exhausted);
-  EXPECT_EQ(wait.decide(), Verdict::refused);
-  EXPECT_TRUE(dream_.sleeps.empty());
-}
-
 // A call that nobody helps waits as long as it should, by sleeps no longer than one may be.
 TEST_F(Bounds, NobodyReleasesAnything) {
   test::Random random(10);
@@ -196,9 +187,9 @@ TEST_F(Bounds, GrantsComeAfterTheLawsPatience) {
   std::uint64_t last = 0;
   for (int i = 0; i < 300; ++i) {
     std::uint64_t const used = budget_.used();
-    std::uint64_t const patience = patience_ns(limits.backoff, true, false, kWhole, used);
-    ASSERT_GE(patience, last);
     Caller caller;
+    std::uint64_t const patience = patience_ns(limits.backoff, true, false, caller.account.trust, kWhole, used);
+    ASSERT_GE(patience, last);
     ASSERT_EQ(take(caller, 256 * kKiB, Verdict::granted), patience);
     ASSERT_EQ(budget_.held(), used + 256 * kKiB);
     last = patience;
@@ -214,13 +205,34 @@ TEST_F(Bounds, AloneThereIsLittleHope) {
   CapacityLimits const limits = full_at(kWhole, 500, OnExhausted::grant);
   fill(limits);
   budget_.charge_anyhow(kWhole);
-  Caller caller;
-  std::uint64_t const hope = take(caller, kPage, Verdict::granted);
-  Caller alone;
+  Caller caller, alone, again;
+  std::uint64_t const hope = take(caller, kMiB, Verdict::granted);
   budget_.freed(1, nullptr, &alone.account);
-  EXPECT_LT(take(alone, kPage, Verdict::granted), hope / 10);
+  EXPECT_LT(take(alone, kMiB, Verdict::granted), hope / 10);
   free_elsewhere();
-  EXPECT_EQ(take(alone, grant_bytes(kWhole), Verdict::granted), hope) << "there are others";
+  EXPECT_EQ(take(again, kMiB, Verdict::granted), hope) << "there are others";
+}
+
+// A thread that has waited in vain hopes for less, until waits have brought something again.
+TEST_F(Bounds, TrustIsLostAndWon) {
+  constexpr std::uint64_t kWhole = 64 * kMiB;
+  CapacityLimits const limits = full_at(kWhole, 500, OnExhausted::grant);
+  fill(limits);
+  Caller caller;
+  std::uint64_t const first = take(caller, kMiB, Verdict::granted);
+  budget_.release(kMiB);
+  std::uint64_t const second = take(caller, kMiB, Verdict::granted);
+  EXPECT_LE(second, first);
+  EXPECT_GT(second, 0u);
+  budget_.release(kMiB);
+  for (int i = 0; i < 100; ++i) {
+    dream_.in(second / 2, [&] { release_elsewhere(kMiB); });
+    ASSERT_EQ(take(caller, kMiB, Verdict::again), second / 2);
+  }
+  caller.account.granted_left = 0;
+  std::uint64_t const last = take(caller, kMiB, Verdict::granted);
+  EXPECT_GT(last, second);
+  EXPECT_LE(last, limits.backoff.patience_ns);
 }
 
 TEST_F(Bounds, ReleasesFeedPatience) {
@@ -245,7 +257,17 @@ TEST_F(Bounds, HopelessRequestsAreNotFed) {
   int other = 0;
   dream_.every(5 * kMs, [&] { free_elsewhere(16, &other); });
   Caller caller;
-  EXPECT_EQ(take(caller, kGiB * 1024, Verdict::refused), 150 * kMs);
+  EXPECT_EQ(take(caller, 90 * kMiB, Verdict::refused), 150 * kMs);
+}
+
+TEST_F(Bounds, WhatCannotFitDoesNotWait) {
+  for (OnExhausted const policy : {OnExhausted::enomem, OnExhausted::grant}) {
+    fill(full_at(kMiB, 20'000, policy));
+    dream_.every(5 * kMs, [&] { free_elsewhere(); });
+    Caller caller;
+    EXPECT_EQ(take(caller, kMiB + 1, policy == OnExhausted::grant ? Verdict::granted : Verdict::refused), 0u);
+  }
+  EXPECT_EQ(budget_.facts().waits, 0u);
 }
 
 // Pages that nobody has freed just now are no sign of others' work: a waiter that purges would feed itself.
