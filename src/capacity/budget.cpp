@@ -146,12 +146,13 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
   if (charge.level == Level::calm && after > calm_limit_.load(kRelaxed)) return refuse(charge, Refusal::idle_first);
   if (mode_.load(kRelaxed) == Mode::off) return take(bytes, kNoLimit);
   if (after > look_at_.load(kRelaxed)) look(after - bytes, os::monotonic_ns());
-  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+  // Others may charge at the same moment: what is taken without a thought must still fit then.
+  if (used_with(after) <= soft_point() && take(bytes, soft_point())) return true;
 
   std::uint64_t const now = os::monotonic_ns();
   pressed_.store(true, kRelaxed);
   look_if_due(now);
-  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+  if (used_with(after) <= soft_point() && take(bytes, soft_point())) return true;
   pressure_.raise(PressureLevel::soft);
   if (mode_.load(kRelaxed) == Mode::observe) {
     observe(bytes, used_with(after), now, charge);
