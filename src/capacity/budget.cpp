@@ -94,7 +94,9 @@ std::uint64_t Budget::used_with(std::uint64_t held) const noexcept {
   return used < 0 ? 0 : static_cast<std::uint64_t>(used);
 }
 
+// One at a time: whoever comes last has seen what all before it have set.
 void Budget::set_threshold() noexcept {
+  Hold hold(threshold_mutex_);
   std::uint64_t threshold = min(calm_limit_.load(kRelaxed), look_at_.load(kRelaxed));
   std::uint64_t const soft = soft_point();
   if (soft != CapacityLimits::kNoCapacity) {
@@ -318,6 +320,7 @@ void Budget::after_fork_in_child() noexcept {
   stalls_.after_fork_in_child();
   group_.after_fork_in_child();
   look_mutex_.reset();
+  threshold_mutex_.reset();
   discount_.store(0, kRelaxed);
   set_threshold();
 }

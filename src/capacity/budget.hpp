@@ -202,7 +202,7 @@ class Budget {
   Stalls stalls_;
   Meter meter_;
   Group group_;
-  Mutex look_mutex_;
+  Mutex look_mutex_, threshold_mutex_;
   std::atomic<std::uint64_t> stranded_{0};  // bytes freed to heaps that nobody waits for, since somebody was told
   std::atomic<bool> stopped_{false};
   std::atomic<bool> first_delay_reported_{false};
