@@ -46,7 +46,7 @@ Wait::~Wait() {
 
 Verdict Wait::step(bool for_pages) noexcept {
   for_pages_ = for_pages;
-  if (!begun() && (budget_.stopped_.load(kRelaxed) || !may_wait_())) {
+  if (budget_.stopped_.load(kRelaxed) || (!begun() && !may_wait_())) {
     may_not_wait_ = true;
     return Verdict::exhausted;
   }
