@@ -150,12 +150,16 @@ bool Wait::hopeful() noexcept {
   return (needed - whole) / 1000 <= (rates.pages + rates.reusable) / 1000 * max(limits_.patience_ns / 1'000'000, 1ul);
 }
 
+// A sleep of a call that has not waited yet: no longer than all of its waiting may be.
+std::uint64_t Wait::first_sleep(std::uint64_t ns, std::uint64_t now) noexcept {
+  std::uint64_t const most = min(limits_.patience_ns, limits_.max_elapsed_ns);
+  return affordable(min(jittered(limits_, ns, next_random(charge_.account->random)), most), now);
+}
+
 Verdict Wait::sleep_delay() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   charge_.paid = true;
-  std::uint64_t const most = min(limits_.patience_ns, limits_.max_elapsed_ns);
-  std::uint64_t const ns =
-      affordable(min(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), most), now);
+  std::uint64_t const ns = first_sleep(charge_.delay_ns, now);
   if (ns < kShortestSleep / 4) return Verdict::again;
   begin(now, ns);
   sleep(ns);
@@ -220,8 +224,7 @@ Verdict Wait::overdraw() noexcept {
       .capacity = budget_.capacity(),
       .used = budget_.used(),
       .bytes = max(charge_.wanted, grant_bytes(budget_.capacity(), charge_.account->in_vain, 1))};
-  std::uint64_t const ns =
-      affordable(jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random)), now);
+  std::uint64_t const ns = first_sleep(delay_ns(limits_, situation), now);
   if (ns >= kShortestSleep / 4) {
     begin(now, ns);
     sleep(ns);

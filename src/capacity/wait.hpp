@@ -48,6 +48,7 @@ class Wait {
   [[nodiscard]] bool hopeful() noexcept;
   [[nodiscard]] bool is_alone() const noexcept;
   void set_patience() noexcept;
+  [[nodiscard]] std::uint64_t first_sleep(std::uint64_t ns, std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t affordable(std::uint64_t ns, std::uint64_t now) noexcept;
 
   [[nodiscard]] Waiter& waiter() noexcept { return charge_.account->waiter; }
