@@ -42,6 +42,7 @@ Wait::~Wait() {
   }
   if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
   budget_.settle(charge_);
+  if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
 }
 
 Verdict Wait::step(bool for_pages) noexcept {
@@ -195,6 +196,8 @@ void Wait::set_patience() noexcept {
 }
 
 Verdict Wait::wait_for_release() noexcept {
+  if (claim()) return Verdict::again;
+  budget_.hand_out();  // it may need less than before
   if (claim()) return Verdict::again;
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const silence = now - fed_ns_;
