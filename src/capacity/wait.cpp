@@ -241,7 +241,7 @@ Verdict Wait::decide() noexcept {
   std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
   in_vain_ = true;
   charge_.account->trust = kLeastTrust;
-  bool const first = last == 0 || now - last > kEpisodeNs;
+  bool const first = last == 0 || (now > last && now - last > kEpisodeNs);  // another thread may have been later
   char const* const what = for_pages_ ? "capacity" : "a class's max";
   OnExhausted const policy = budget_.limits().on_exhausted;
   // Who may not wait has not waited in vain: that is no reason to end the process.
