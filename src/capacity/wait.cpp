@@ -144,7 +144,7 @@ bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
 
 // Whether what is being released can make room for this call within the patience that the user set.
 bool Wait::hopeful() noexcept {
-  std::uint64_t const needed = budget_.used() + waiter().wanted;
+  std::uint64_t const needed = budget_.used() + (joined_ && for_pages_ ? charge_.wanted : 0);
   std::uint64_t const whole = budget_.capacity();
   if (needed <= whole) return true;
   Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
