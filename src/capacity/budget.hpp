@@ -41,6 +41,17 @@ class FruitlessTime {
     turn_to(now);
     us_[slot_ % kSlots] += static_cast<std::uint32_t>(ns / 1000);
   }
+  // So much of what was added last was not for nothing.
+  void take_back(std::uint64_t now, std::uint64_t ns) noexcept {
+    turn_to(now);
+    std::uint64_t left = ns / 1000;
+    for (std::uint32_t age = 0; age < kSlots; ++age) {
+      std::uint32_t& us = us_[(slot_ + kSlots - age) % kSlots];
+      auto const part = static_cast<std::uint32_t>(min(left, std::uint64_t{us}));
+      us -= part;
+      left -= part;
+    }
+  }
   [[nodiscard]] std::uint64_t within(std::uint64_t now) noexcept {
     turn_to(now);
     std::uint64_t sum = 0;

@@ -64,6 +64,7 @@ bool Wait::claim() noexcept {
   if (!joined_) return false;
   std::uint64_t const granted = budget_.queue_.take_grant(waiter(), for_pages_ ? charge_.wanted : 0);
   charge_.prepaid += granted;
+  if (granted != 0) fed(os::monotonic_ns());
   return granted != 0;
 }
 
@@ -120,14 +121,21 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   bool const mine = waiter().word.load(std::memory_order_seq_cst) != seen_;
   seen_ = waiter().word.load(std::memory_order_seq_cst);
   if (mine || others || (budget_.flow_.releases() != releases && hopeful())) {
-    fed_ns_ = now;
-    fruitless_ = 0;
+    fed(now);
     account.fruitless /= 2;
   } else {
     ++fruitless_;
     account.fruitless_time.add(now, now - before);
+    in_silence_ns_ += (now - before) / 1000 * 1000;
     if (account.fruitless < 8) ++account.fruitless;
   }
+}
+
+// Something was released: the sleeps before that were part of a wait for it, and not for nothing.
+void Wait::fed(std::uint64_t now) noexcept {
+  fed_ns_ = now;
+  fruitless_ = 0;
+  charge_.account->fruitless_time.take_back(now, std::exchange(in_silence_ns_, 0));
 }
 
 // In a group all waiters of all processes sleep on one word; true if it moved.
