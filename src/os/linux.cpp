@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include "os/internal.hpp"
 #include "os/os.hpp"
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -20,9 +21,6 @@
 
 namespace stealth::os {
 namespace {
-
-long address(void const* p) { return static_cast<long>(reinterpret_cast<std::uintptr_t>(p)); }
-long number(std::size_t n) { return static_cast<long>(n); }
 
 void* mapped(long result) {
   return result < 0 && result > -4096 ? nullptr : reinterpret_cast<void*>(static_cast<std::uintptr_t>(result));
@@ -87,6 +85,15 @@ void futex_wake(std::uint32_t const* word, int threads) noexcept {
   sys(SYS_futex, address(word), FUTEX_WAKE_PRIVATE, threads);
 }
 
+void shared_futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept {
+  timespec const timeout = to_timespec(timeout_ns);
+  sys(SYS_futex, address(word), FUTEX_WAIT, expected, address(&timeout));
+}
+
+void shared_futex_wake(std::uint32_t const* word, int threads) noexcept {
+  sys(SYS_futex, address(word), FUTEX_WAKE, threads);
+}
+
 void yield() noexcept { sys(SYS_sched_yield); }
 
 // The clocks go through the vDSO (libc's clock_gettime): the only calls here that bypass the door, and they cannot
@@ -109,21 +116,36 @@ int thread_id() noexcept { return static_cast<int>(sys(SYS_gettid)); }
 
 bool thread_exists(int thread) noexcept { return sys(SYS_tgkill, process_id(), thread, 0) != -ESRCH; }
 
+std::uint32_t user_id() noexcept { return static_cast<std::uint32_t>(sys(SYS_geteuid)); }
+
+std::uint32_t real_user_id() noexcept { return static_cast<std::uint32_t>(sys(SYS_getuid)); }
+
+int open_to_read(char const* path) noexcept {
+  return static_cast<int>(sys(SYS_openat, AT_FDCWD, address(path), O_RDONLY | O_CLOEXEC));
+}
+
+long read_some(int file, char* into, std::size_t capacity) noexcept {
+  long got = 0;
+  do {
+    got = sys(SYS_read, file, address(into), number(capacity));
+  } while (got == -EINTR);
+  return got;
+}
+
 long read_file(char const* path, char* into, std::size_t capacity) noexcept {
-  long const file = sys(SYS_openat, AT_FDCWD, address(path), O_RDONLY | O_CLOEXEC);
+  int const file = open_to_read(path);
   if (file < 0) return -1;
   std::size_t total = 0;
   while (total < capacity) {
-    long const got = sys(SYS_read, file, address(into + total), number(capacity - total));
-    if (got == -EINTR) continue;
+    long const got = read_some(file, into + total, capacity - total);
     if (got < 0) {
-      close_file(static_cast<int>(file));
+      close_file(file);
       return -1;
     }
     if (got == 0) break;
     total += static_cast<std::size_t>(got);
   }
-  close_file(static_cast<int>(file));
+  close_file(file);
   return static_cast<long>(total);
 }
 

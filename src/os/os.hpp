@@ -40,6 +40,9 @@ bool exclude_from_dumps(void* at, std::size_t bytes) noexcept;
 // expected, at most timeout_ns; returns early on a wake, a signal or a changed word.
 void futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept;
 void futex_wake(std::uint32_t const* word, int threads) noexcept;
+// The same for a word in memory that several processes map.
+void shared_futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept;
+void shared_futex_wake(std::uint32_t const* word, int threads) noexcept;
 void yield() noexcept;
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 // A few milliseconds of grain, no system call.
@@ -47,11 +50,18 @@ void yield() noexcept;
 [[nodiscard]] int process_id() noexcept;
 [[nodiscard]] int thread_id() noexcept;
 [[nodiscard]] bool thread_exists(int thread) noexcept;
+// The effective user, whose files are made and opened, and the real one.
+[[nodiscard]] std::uint32_t user_id() noexcept;
+[[nodiscard]] std::uint32_t real_user_id() noexcept;
 
 // --- files
 // -------------------------------------------------------------------------------------------------------------- Reads
 // at most `capacity` bytes from the beginning; -1 on failure.
 long read_file(char const* path, char* into, std::size_t capacity) noexcept;
+// A descriptor or -errno.
+int open_to_read(char const* path) noexcept;
+// Bytes read, 0 at the end, or -errno; a signal does not end it.
+long read_some(int file, char* into, std::size_t capacity) noexcept;
 bool write_all(int file, char const* text, std::size_t bytes) noexcept;
 // Creates or cuts a regular file that only this user may read, never through a link; a descriptor or -errno.
 int create_file(char const* path) noexcept;
@@ -62,15 +72,17 @@ void close_file(int file) noexcept;
 inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 // What RLIMIT_AS still allows to map, in bytes.
 [[nodiscard]] std::uint64_t address_space_left() noexcept;
-// Bytes mapped by the process (VmSize) and resident (VmRSS); 0 where /proc cannot be read.
+// Bytes mapped by the process (VmSize), resident (VmRSS), and those of the resident ones that belong to files or shared
+// memory: the rest is anonymous. All are 0 where /proc cannot be read.
 struct Footprint {
-  std::uint64_t mapped, resident;
+  std::uint64_t mapped, resident, shared;
 };
 [[nodiscard]] Footprint footprint() noexcept;
 [[nodiscard]] std::uint64_t physical_memory() noexcept;
 // prlimit(2); `limit` and `old` are struct rlimit, or null. 0 or -errno.
 int change_limit(int process, int resource, void const* limit, void* old) noexcept;
-// The tightest memory limit of the cgroup and its ancestors, v1 or v2; kUnlimited without one.
+// The tightest memory limit of the cgroup and its ancestors, v1 or v2; kUnlimited without one. Reads it anew each time
+// (cgroup.hpp for more).
 [[nodiscard]] std::uint64_t cgroup_limit() noexcept;
 
 }  // namespace stealth::os

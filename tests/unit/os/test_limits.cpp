@@ -1,5 +1,6 @@
 // What the process may use, read from files that the test serves.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -162,6 +163,12 @@ TEST_F(Limits, Footprint) {
   fake::serve("/proc/self/statm", "1000 200 30 4 0 50 0\n");
   EXPECT_EQ(os::footprint().mapped, 1000 * os::page_size());
   EXPECT_EQ(os::footprint().resident, 200 * os::page_size());
+  EXPECT_EQ(os::footprint().shared, 30 * os::page_size());
+  for (char const* const text : {"1000 200", "1000 200 ", "1000 x 30\n", "99999999999999999999999 200 30\n"}) {
+    fake::serve("/proc/self/statm", text);
+    EXPECT_EQ(os::footprint().mapped, 0u) << text;
+    EXPECT_EQ(os::footprint().shared, 0u) << text;
+  }
   fake::serve("/proc/self/statm", "1000");
   EXPECT_EQ(os::footprint().mapped, 0u);
   fake::serve("/proc/self/statm", "");
@@ -175,6 +182,18 @@ TEST(RealLimits, Footprint) {
   os::Footprint const now = os::footprint();
   EXPECT_GT(now.resident, 100'000u);
   EXPECT_GT(now.mapped, now.resident);
+  EXPECT_GT(now.shared, 0u);
+  // Anonymous memory counts as resident alone, shared memory as both.
+  constexpr std::size_t kBytes = 16 << 20;
+  for (int const kind : {MAP_PRIVATE, MAP_SHARED}) {
+    os::Footprint const before = os::footprint();
+    void* const memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    os::Footprint const after = os::footprint();
+    munmap(memory, kBytes);
+    EXPECT_GT(after.resident, before.resident + kBytes / 2);
+    EXPECT_EQ(after.shared > before.shared + kBytes / 2, kind == MAP_SHARED);
+  }
 }
 
 TEST(RealLimits, AddressSpace) {
