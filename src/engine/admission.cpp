@@ -42,6 +42,11 @@ class Admission {
       charge_.level = Level::within;
       result = again();
     }
+    if (result == Outcome::no_memory) {  // of the range: what lies idle may be enough
+      reclaim_blocks(heap_);
+      charge_.level = Level::within;
+      result = again();
+    }
     while (result == Outcome::over_capacity || result == Outcome::at_max) {
       if (result == Outcome::at_max && g_budget.limits().mode != Mode::enforce) return result;
       if (result == Outcome::over_capacity && reclaim()) {
