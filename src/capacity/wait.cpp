@@ -146,8 +146,8 @@ bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
   std::uint32_t const* const word = group.word();
   if (word == nullptr || waiter().word.load(std::memory_order_seq_cst) != seen_) return true;
   os::shared_futex_wait(word, seen, ns);
-  static_cast<void>(group.sweep());
-  return __atomic_load_n(word, __ATOMIC_SEQ_CST) != seen;
+  bool const moved = __atomic_load_n(word, __ATOMIC_SEQ_CST) != seen;
+  return group.sweep() || moved;  // which may leave the word's page: it is not to be read afterwards
 }
 
 // Whether what is being released can make room for this call within the patience that the user set.
