@@ -2,6 +2,8 @@
 // once more for memory, and only then sleeps (all seq_cst). Every sleep is bounded as well.
 #include "capacity/budget.hpp"
 
+#include <utility>
+
 #include "base/report.hpp"
 
 namespace stealth {
@@ -109,8 +111,8 @@ void Budget::set_threshold() noexcept {
 }
 
 bool Budget::try_charge(std::size_t bytes, Charge& charge) noexcept {
-  if (charge.prepaid >= bytes) [[unlikely]] {
-    charge.prepaid -= bytes;
+  if (charge.account != nullptr && charge.account->prepaid >= bytes) [[unlikely]] {
+    charge.account->prepaid -= bytes;
     return true;
   }
   std::uint64_t held = held_.load(kRelaxed);
@@ -225,9 +227,8 @@ void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, C
   stalls_.observed(bytes * 1'000'000 / (rate / 1000) * askers);
 }
 
-void Budget::settle(Charge& charge) noexcept {
-  std::uint64_t const unused = charge.prepaid;
-  charge.prepaid = 0;
+void Budget::settle(ThreadAccount& account) noexcept {
+  std::uint64_t const unused = std::exchange(account.prepaid, 0);
   if (unused != 0) release(unused);
 }
 
@@ -311,8 +312,8 @@ StallFacts Budget::facts() const noexcept {
 }
 
 void Budget::reset(ThreadAccount& account) noexcept {
-  std::uint64_t const unused = queue_.leave(account.waiter);
-  if (unused != 0) release(unused);
+  account.prepaid += queue_.leave(account.waiter);
+  settle(account);
   account.fruitless_time = {};
   account.granted_left = account.credit = account.asked_at_ns = account.reclaimed_at_ns = 0;
   account.fruitless = account.in_vain = 0;
@@ -321,7 +322,8 @@ void Budget::reset(ThreadAccount& account) noexcept {
 }
 
 void Budget::forget_waiter(ThreadAccount& account) noexcept {
-  if (account.waiter.queued) held_.fetch_sub(account.waiter.granted, kRelaxed);
+  std::uint64_t const granted = account.waiter.queued ? account.waiter.granted : 0;
+  held_.fetch_sub(granted + std::exchange(account.prepaid, 0), kRelaxed);
   account.waiter.queued = false;
 }
 

@@ -82,6 +82,7 @@ struct ThreadAccount {
   std::int8_t trust;       // patience_ns
   std::uint8_t in_vain;    // waits in a row that were
   bool spent;              // the budget is used up: no waiting until a quarter of it is back
+  std::uint64_t prepaid;   // bytes that a releaser has charged for its request, and that it has taken from the queue
   Waiter waiter;
 };
 
@@ -109,7 +110,6 @@ struct Charge {
   Refusal refusal = Refusal::none;
   std::uint64_t wanted = 0;  // bytes
   std::uint64_t delay_ns = 0;
-  std::uint64_t prepaid = 0;  // bytes that a releaser has charged for it
 };
 
 class Budget {
@@ -135,7 +135,7 @@ class Budget {
   // For what must not fail.
   void charge_anyhow(std::size_t bytes) noexcept;
   // Ends a request: gives back what was reserved for it and not used.
-  void settle(Charge& charge) noexcept;
+  void settle(ThreadAccount& account) noexcept;
   void release(std::size_t bytes) noexcept;
   // `bytes` became free that others can use though no page was given back: blocks of the heap, or class, `key`; null:
   // pages that anybody can have. `account`: of the thread that has just freed them; null: they were freed before, and
@@ -195,7 +195,7 @@ class Budget {
   void wake_everybody() noexcept;
 
   // held_ == kPage x the sum of the arena's charged pages (Arena::is_valid asserts it), plus what is granted to waiters
-  // and not taken yet
+  // and not used yet
   alignas(64) std::atomic<std::uint64_t> held_{0};
   std::atomic<std::uint64_t> peak_{0};
   // A charge up to here needs no thought: the least of the calm limit, the soft point and where to look next, in terms

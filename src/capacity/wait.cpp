@@ -35,13 +35,13 @@ std::uint32_t next_random(std::uint32_t& state) {
 }  // namespace
 
 Wait::~Wait() {
-  if (joined_) charge_.prepaid += budget_.queue_.leave(waiter());
+  if (joined_) charge_.account->prepaid += budget_.queue_.leave(waiter());
   if (joined_ && !in_vain_) {
     charge_.account->in_vain = 0;
     if (charge_.account->trust < kMostTrust) ++charge_.account->trust;
   }
   if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
-  budget_.settle(charge_);
+  budget_.settle(*charge_.account);
   if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
 }
 
@@ -63,7 +63,7 @@ Verdict Wait::step(bool for_pages) noexcept {
 bool Wait::claim() noexcept {
   if (!joined_) return false;
   std::uint64_t const granted = budget_.queue_.take_grant(waiter(), for_pages_ ? charge_.wanted : 0);
-  charge_.prepaid += granted;
+  charge_.account->prepaid += granted;
   if (granted != 0) fed(os::monotonic_ns());
   return granted != 0;
 }
