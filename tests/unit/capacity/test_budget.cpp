@@ -41,7 +41,6 @@ TEST(Budget, ARefusalSaysWhyAndChangesNothing) {
   EXPECT_FALSE(budget.try_charge(301, first));
   EXPECT_EQ(first.refusal, Refusal::full);
   EXPECT_EQ(first.wanted, 301u);
-  EXPECT_EQ(first.prepaid, 0u);
   EXPECT_EQ(budget.held(), 700u);
   EXPECT_EQ(budget.facts().peak_held, 700u);
 }
@@ -291,6 +290,20 @@ TEST(Overdraft, Credit) {
   while (caller.charge(budget, kPage)) ASSERT_LE(budget.held(), kWhole + kWhole / 64);
   another.act([&] { EXPECT_FALSE(other.charge(budget, 2 * kPage)); });
   EXPECT_GT(budget.held(), kWhole);
+}
+
+TEST(Overdraft, NoneWhereGoingOverIsNotWanted) {
+  for (OnExhausted const policy : {OnExhausted::enomem, OnExhausted::abort}) {
+    Budget budget;
+    CapacityLimits limits = capacity(64 * kMiB);
+    limits.on_exhausted = policy;
+    budget.configure(limits);
+    EXPECT_TRUE(charge(budget, 64 * kMiB));
+    Caller caller;
+    budget.freed(kMiB, nullptr, &caller.account);
+    EXPECT_FALSE(caller.charge(budget, kPage));
+    EXPECT_EQ(budget.held(), 64 * kMiB);
+  }
 }
 
 TEST(Overdraft, CreditIsNotForPagesBelowTheCapacity) {

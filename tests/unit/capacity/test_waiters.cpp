@@ -187,8 +187,7 @@ TEST_F(Waiters, ToTheByte) {
         if (!got) continue;
         std::uint64_t const now = out += bytes;
         if (policy == OnExhausted::enomem) {
-          // Credit for what it has freed itself is the only way beyond.
-          ASSERT_LE(now, kWhole + kWhole / 64);
+          ASSERT_LE(now, kWhole);
         }
         mine.push_back(bytes);
       }

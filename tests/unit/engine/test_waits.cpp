@@ -263,7 +263,7 @@ TEST(Waits, RefusalsAreExact) {
     EXPECT_EQ(g_budget.facts().refusals, nulls);
     EXPECT_EQ(g_budget.facts().grants, 0u);
     EXPECT_EQ(g_budget.facts().waiting_now, 0u);
-    EXPECT_LE(g_budget.facts().peak_held, kCapacity + kCapacity / 8) << "credit for own frees is all";
+    EXPECT_LE(g_budget.facts().peak_held, kCapacity);
     trim();
     EXPECT_EQ(test::census().all.live, 0u);
     test::expect_consistent();
