@@ -168,8 +168,7 @@ TEST_F(Bounds, NobodyReleasesAnything) {
     ASSERT_EQ(Caller().take(budget, 10), Verdict::refused);
     std::uint64_t const took = dream_.now() - begin;
     std::uint64_t const share = FruitlessTime::kSpanNs / 1000 * limits.backoff.budget;
-    std::uint64_t const most =
-        std::min({limits.backoff.patience_ns, limits.backoff.max_elapsed_ns, share});
+    std::uint64_t const most = std::min({limits.backoff.patience_ns, limits.backoff.max_elapsed_ns, share});
     ASSERT_LE(took, most + dream_.sleeps.size() * 1000);
     ASSERT_GE(took + kShortestSleep, most);
     ASSERT_LE(budget.facts().longest_sleep_ns, limits.backoff.max_wait_ns);

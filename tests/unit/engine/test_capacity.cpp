@@ -97,7 +97,7 @@ TEST(Capacity, IdleMemoryFirst) {
 // A thread waits at the capacity; another's free lets it go on.
 void one_waits(std::size_t size, void (*use)(std::size_t)) {
   std::vector<Block> blocks = all_there_is(size);
-  std::this_thread::sleep_for(std::chrono::milliseconds(700));  // as long as that, nobody waits again
+  g_budget.configure(capacity_of(kCapacity, 20'000, OnExhausted::enomem));
   std::uint64_t const refusals = g_budget.facts().refusals;
   std::atomic<bool> done{false}, may_end{false};
   std::thread waiter([&] {
@@ -167,7 +167,7 @@ TEST(Capacity, AWaiterDoesNotFeedItself) {
 
 TEST(Capacity, AFreeEndsTheWait) {
   auto const run = [](std::size_t size, void (*use)(std::size_t)) {
-    ASSERT_TRUE(start_engine({.limits = capacity_of(kCapacity, 500, OnExhausted::enomem)}));
+    ASSERT_TRUE(start_engine({.limits = capacity_of(kCapacity, 0, OnExhausted::enomem)}));
     one_waits(size, use);
   };
   auto const small = [](std::size_t size) {
