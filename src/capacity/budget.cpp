@@ -94,7 +94,9 @@ std::uint64_t Budget::used_with(std::uint64_t held) const noexcept {
   return used < 0 ? 0 : static_cast<std::uint64_t>(used);
 }
 
+// One at a time: whoever comes last has seen what all before it have set.
 void Budget::set_threshold() noexcept {
+  Hold hold(threshold_mutex_);
   std::uint64_t threshold = min(calm_limit_.load(kRelaxed), look_at_.load(kRelaxed));
   std::uint64_t const soft = soft_point();
   if (soft != CapacityLimits::kNoCapacity) {
@@ -146,12 +148,13 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
   if (charge.level == Level::calm && after > calm_limit_.load(kRelaxed)) return refuse(charge, Refusal::idle_first);
   if (mode_.load(kRelaxed) == Mode::off) return take(bytes, kNoLimit);
   if (after > look_at_.load(kRelaxed)) look(after - bytes, os::monotonic_ns());
-  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+  // Others may charge at the same moment: what is taken without a thought must still fit then.
+  if (used_with(after) <= soft_point() && take(bytes, soft_point())) return true;
 
   std::uint64_t const now = os::monotonic_ns();
   pressed_.store(true, kRelaxed);
   look_if_due(now);
-  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+  if (used_with(after) <= soft_point() && take(bytes, soft_point())) return true;
   pressure_.raise(PressureLevel::soft);
   if (mode_.load(kRelaxed) == Mode::observe) {
     observe(bytes, used_with(after), now, charge);
@@ -317,6 +320,7 @@ void Budget::after_fork_in_child() noexcept {
   stalls_.after_fork_in_child();
   group_.after_fork_in_child();
   look_mutex_.reset();
+  threshold_mutex_.reset();
   discount_.store(0, kRelaxed);
   set_threshold();
 }

@@ -41,6 +41,17 @@ class FruitlessTime {
     turn_to(now);
     us_[slot_ % kSlots] += static_cast<std::uint32_t>(ns / 1000);
   }
+  // So much of what was added last was not for nothing.
+  void take_back(std::uint64_t now, std::uint64_t ns) noexcept {
+    turn_to(now);
+    std::uint64_t left = ns / 1000;
+    for (std::uint32_t age = 0; age < kSlots; ++age) {
+      std::uint32_t& us = us_[(slot_ + kSlots - age) % kSlots];
+      auto const part = static_cast<std::uint32_t>(min(left, std::uint64_t{us}));
+      us -= part;
+      left -= part;
+    }
+  }
   [[nodiscard]] std::uint64_t within(std::uint64_t now) noexcept {
     turn_to(now);
     std::uint64_t sum = 0;
@@ -202,7 +213,7 @@ class Budget {
   Stalls stalls_;
   Meter meter_;
   Group group_;
-  Mutex look_mutex_;
+  Mutex look_mutex_, threshold_mutex_;
   std::atomic<std::uint64_t> stranded_{0};  // bytes freed to heaps that nobody waits for, since somebody was told
   std::atomic<bool> stopped_{false};
   std::atomic<bool> first_delay_reported_{false};

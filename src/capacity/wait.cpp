@@ -42,11 +42,12 @@ Wait::~Wait() {
   }
   if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
   budget_.settle(charge_);
+  if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
 }
 
 Verdict Wait::step(bool for_pages) noexcept {
   for_pages_ = for_pages;
-  if (!begun() && (budget_.stopped_.load(kRelaxed) || !may_wait_())) {
+  if (budget_.stopped_.load(kRelaxed) || (!begun() && !may_wait_())) {
     may_not_wait_ = true;
     return Verdict::exhausted;
   }
@@ -63,6 +64,7 @@ bool Wait::claim() noexcept {
   if (!joined_) return false;
   std::uint64_t const granted = budget_.queue_.take_grant(waiter(), for_pages_ ? charge_.wanted : 0);
   charge_.prepaid += granted;
+  if (granted != 0) fed(os::monotonic_ns());
   return granted != 0;
 }
 
@@ -119,14 +121,21 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   bool const mine = waiter().word.load(std::memory_order_seq_cst) != seen_;
   seen_ = waiter().word.load(std::memory_order_seq_cst);
   if (mine || others || (budget_.flow_.releases() != releases && hopeful())) {
-    fed_ns_ = now;
-    fruitless_ = 0;
+    fed(now);
     account.fruitless /= 2;
   } else {
     ++fruitless_;
     account.fruitless_time.add(now, now - before);
+    in_silence_ns_ += (now - before) / 1000 * 1000;
     if (account.fruitless < 8) ++account.fruitless;
   }
+}
+
+// Something was released: the sleeps before that were part of a wait for it, and not for nothing.
+void Wait::fed(std::uint64_t now) noexcept {
+  fed_ns_ = now;
+  fruitless_ = 0;
+  charge_.account->fruitless_time.take_back(now, std::exchange(in_silence_ns_, 0));
 }
 
 // In a group all waiters of all processes sleep on one word; true if it moved.
@@ -143,19 +152,23 @@ bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
 
 // Whether what is being released can make room for this call within the patience that the user set.
 bool Wait::hopeful() noexcept {
-  std::uint64_t const needed = budget_.used() + waiter().wanted;
+  std::uint64_t const needed = budget_.used() + (joined_ && for_pages_ ? charge_.wanted : 0);
   std::uint64_t const whole = budget_.capacity();
   if (needed <= whole) return true;
   Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
   return (needed - whole) / 1000 <= (rates.pages + rates.reusable) / 1000 * max(limits_.patience_ns / 1'000'000, 1ul);
 }
 
+// A sleep of a call that has not waited yet: no longer than all of its waiting may be.
+std::uint64_t Wait::first_sleep(std::uint64_t ns, std::uint64_t now) noexcept {
+  std::uint64_t const most = min(limits_.patience_ns, limits_.max_elapsed_ns);
+  return affordable(min(jittered(limits_, ns, next_random(charge_.account->random)), most), now);
+}
+
 Verdict Wait::sleep_delay() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   charge_.paid = true;
-  std::uint64_t const most = min(limits_.patience_ns, limits_.max_elapsed_ns);
-  std::uint64_t const ns =
-      affordable(min(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), most), now);
+  std::uint64_t const ns = first_sleep(charge_.delay_ns, now);
   if (ns < kShortestSleep / 4) return Verdict::again;
   begin(now, ns);
   sleep(ns);
@@ -192,6 +205,8 @@ void Wait::set_patience() noexcept {
 
 Verdict Wait::wait_for_release() noexcept {
   if (claim()) return Verdict::again;
+  budget_.hand_out();  // it may need less than before
+  if (claim()) return Verdict::again;
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const silence = now - fed_ns_;
   std::uint64_t const elapsed = now - began_ns_;
@@ -220,8 +235,7 @@ Verdict Wait::overdraw() noexcept {
       .capacity = budget_.capacity(),
       .used = budget_.used(),
       .bytes = max(charge_.wanted, grant_bytes(budget_.capacity(), charge_.account->in_vain, 1))};
-  std::uint64_t const ns =
-      affordable(jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random)), now);
+  std::uint64_t const ns = first_sleep(delay_ns(limits_, situation), now);
   if (ns >= kShortestSleep / 4) {
     begin(now, ns);
     sleep(ns);
@@ -235,7 +249,7 @@ Verdict Wait::decide() noexcept {
   std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
   in_vain_ = true;
   charge_.account->trust = kLeastTrust;
-  bool const first = last == 0 || now - last > kEpisodeNs;
+  bool const first = last == 0 || (now > last && now - last > kEpisodeNs);  // another thread may have been later
   char const* const what = for_pages_ ? "capacity" : "a class's max";
   OnExhausted const policy = budget_.limits().on_exhausted;
   // Who may not wait has not waited in vain: that is no reason to end the process.

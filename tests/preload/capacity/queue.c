@@ -1,6 +1,7 @@
-/* A fast producer and a consumer of some 150 MiB/s, with an unbounded queue between them: queue PRODUCERS. Without a
- * capacity the queue takes nearly all of the 300 MiB; with one of 32 MiB the producers wait for the consumer. The
- * blocks are of many sizes, and each is checked on arrival. */
+/* A fast producer and a consumer of some 150 MiB/s, with an unbounded queue between them: queue PRODUCERS [PACE]; with
+ * a pace, each producer makes no more than so many MiB a second. Without a capacity the queue takes nearly all of the
+ * 300 MiB; with one of 32 MiB the producers wait for the consumer. The blocks are of many sizes, and each is checked on
+ * arrival. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -15,9 +16,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct item *first, **last = &first;
 static atomic_int producing;
 static size_t share;
+static double pace;
 
 static void* produce(void* number) {
   uint64_t state = 1 + (uint64_t)(uintptr_t)number;
+  double due = seconds_now();
   for (size_t made = 0; made < share;) {
     const size_t size = 64 + random_below(&state, random_below(&state, 4) == 0 ? 256 * KIB : 16 * KIB);
     struct item* item = malloc(size);
@@ -30,6 +33,13 @@ static void* produce(void* number) {
     last = &item->next;
     pthread_mutex_unlock(&lock);
     made += size;
+    if (pace > 0) { /* what was missed is not caught up with */
+      const double now = seconds_now();
+      due = (due < now - 0.005 ? now - 0.005 : due) + (double)size / (pace * 1024 * 1024);
+      if (due > now + 0.001) {
+        usleep((useconds_t)((due - now) * 1e6));
+      }
+    }
   }
   atomic_fetch_sub(&producing, 1);
   return NULL;
@@ -52,7 +62,8 @@ int main(int argc, char** argv) {
   pthread_t threads[16];
   size_t eaten = 0;
   require_stealth();
-  CHECK(argc == 2);
+  CHECK(argc == 2 || argc == 3);
+  pace = argc == 3 ? atof(argv[2]) : 0;
   const int producers = atoi(argv[1]);
   atomic_store(&producing, producers);
   share = 300 * MIB / (size_t)producers;

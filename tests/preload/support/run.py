@@ -62,6 +62,7 @@ def parse_arguments():
     parser.add_argument("--behind", action="append", default=[], metavar="LIB",
                         help="a library that is preloaded behind libstealth")
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=SIZE")
+    parser.add_argument("--cgroup", metavar="FOLDER", help="the program runs in this control group")
     parser.add_argument("--status", type=int, default=0)
     parser.add_argument("--signal", help="the program ends by this signal instead of a status: ABRT")
     parser.add_argument("--line", action="append", default=[], metavar="REGEX",
@@ -100,6 +101,9 @@ def child_environment(arguments, folder):
 def prepare_child(arguments):
     """Runs in the child, after its descriptors were laid and before exec."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if arguments.cgroup:
+        with open(os.path.join(arguments.cgroup, "cgroup.procs"), "w", encoding="ascii") as members:
+            members.write(str(os.getpid()))
     for limit in arguments.limit:
         name, _, size = limit.partition("=")
         resource.setrlimit(LIMITS[name], (size_in_bytes(size), size_in_bytes(size)))
@@ -168,7 +172,7 @@ def check_statistics(arguments, folder, pid, faults):
     except ValueError as reason:
         faults.append(f"exit statistics are no JSON: {reason}: {text!r}")
         return
-    names = {"__builtins__": {"len": len, "sum": sum, "max": max, "min": min, "set": set}, **vars(statistics),
+    names = {"__builtins__": {"len": len, "sum": sum, "max": max, "min": min, "abs": abs, "set": set}, **vars(statistics),
              "cls": statistics.cls, "sizes": statistics.sizes, "MiB": 1 << 20}
     for expression in ["pid == %d and version != ''" % pid] + arguments.stats:
         try:

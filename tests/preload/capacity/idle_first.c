@@ -1,0 +1,56 @@
+/* 40 of 64 MiB lie idle elsewhere: they are used before anybody waits. With a patience of 0 a wait would be a refusal:
+ * idle_first ended|lists|batches|spans. */
+#include "capacity.h"
+
+enum { COUNT = 160000, SIZE = 256 };
+static void* blocks[COUNT];
+static char const* way;
+static pthread_barrier_t barrier;
+
+static int it_is(char const* name) { return strcmp(way, name) == 0; }
+
+static void free_all(void) {
+  for (int i = 0; i < COUNT; ++i) {
+    free(blocks[i]);
+  }
+}
+
+/* Its heap owns the blocks. Who frees them, and whether it lives on, is the case. */
+static void* own(void* unused) {
+  for (int i = 0; i < COUNT; ++i) {
+    blocks[i] = it_is("spans") ? i < 40 ? touched(MIB) : NULL : malloc(SIZE);
+    CHECK(blocks[i] != NULL || i >= 40);
+  }
+  if (!it_is("batches")) {
+    free_all();
+  }
+  pthread_barrier_wait(&barrier);
+  return it_is("ended") ? unused : idle_for_ever(unused);
+}
+
+int main(int argc, char** argv) {
+  pthread_t thread;
+  require_stealth();
+  CHECK(argc == 2);
+  way = argv[1];
+  CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+  CHECK(pthread_create(&thread, NULL, own, NULL) == 0);
+  pthread_barrier_wait(&barrier);
+  if (it_is("batches")) {
+    free_all();
+  }
+  if (it_is("ended")) {
+    CHECK(pthread_join(thread, NULL) == 0);
+  }
+  const double begin = seconds_now();
+  for (size_t taken = 0; taken < 60 * MIB; taken += 41 * KIB) { /* of other sizes: what is free must come back whole */
+    void* small = touched(KIB);
+    void* large = touched(40 * KIB);
+    CHECK(small != NULL && large != NULL);
+    keep(small);
+    keep(large);
+  }
+  CHECK(seconds_now() - begin < 2);
+  CHECK(bytes_held() > 60 * MIB || standing_in());
+  return 0;
+}

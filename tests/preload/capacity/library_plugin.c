@@ -1,0 +1,3 @@
+/* A library that is looked for. */
+int plugin_answer(void);
+int plugin_answer(void) { return 42; }

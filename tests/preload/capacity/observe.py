@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+"""observe.py PROGRAM ARG…: runs the program twice at a capacity of 32 MiB, enforced and observed.
+
+What `observe` says would be waited must be what `enforce` waits, within a factor of two; and nobody may wait for it, nor
+be told of a delay.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+
+def run(mode, folder):
+    """The statistics, and what was said."""
+    path = os.path.join(folder, mode)
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith(("STEALTH_", "LD_", "MALLOC_"))}
+    environment |= {"LD_PRELOAD": os.path.abspath(os.environ["STEALTH_LIB"]), "STEALTH_MODE": mode,
+                    "STEALTH_CAPACITY": "32m", "STEALTH_STATS": "exit:json:" + path}
+    result = subprocess.run(sys.argv[1:], env=environment, capture_output=True, text=True, timeout=50, check=False)
+    if result.returncode != 0:
+        sys.exit(f"FAULT: {mode}: status {result.returncode}: {result.stdout}{result.stderr}")
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)["waits"], [line for line in result.stderr.splitlines() if line.startswith("stealth: ")]
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="stealth-test-") as folder:
+        enforced, _ = run("enforce", folder)
+        observed, lines = run("observe", folder)
+    waited, predicted = enforced["total_us"], observed["observed_us"]
+    print(f"waited {waited} us, predicted {predicted} us")
+    faults = []
+    if enforced["count"] == 0 or enforced["observed_us"] != 0:
+        faults.append("nothing was waited when it was enforced, or something observed")
+    if observed["count"] != 0 or observed["longest_sleep_us"] != 0 or observed["grants"] != 0 or lines:
+        faults.append("somebody was delayed, granted or told something though it was only observed")
+    if not waited / 2 <= predicted <= waited * 2:
+        faults.append("the prediction is off by more than a factor of two")
+    if faults:
+        sys.exit("\n".join("FAULT: " + fault for fault in faults) + f"\n{enforced}\n{observed}\n{lines}")
+
+
+if __name__ == "__main__":
+    main()
