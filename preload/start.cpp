@@ -19,6 +19,8 @@
 #include "next.hpp"
 #include "no_waits.hpp"
 #include "os/os.hpp"
+#include "pool/control.hpp"
+#include "pool/live.hpp"
 #include "statistics.hpp"
 
 namespace stealth {
@@ -64,64 +66,6 @@ bool may_wait() noexcept { return _r_debug.r_state == r_debug::RT_CONSISTENT && 
 
 void say(void*, std::string_view line) noexcept { report(line); }
 
-constexpr std::uint32_t kAutomaticShare = 950;
-
-std::uint64_t share_of(std::uint64_t whole, std::uint64_t parts) { return whole / config::whole * parts; }
-
-std::uint64_t capacity_bytes(config::Capacity const& wanted) {
-  switch (wanted.kind) {
-    case config::Capacity::Kind::none:
-      return CapacityLimits::kNoCapacity;
-    case config::Capacity::Kind::bytes:
-      return wanted.value;
-    case config::Capacity::Kind::automatic:
-    case config::Capacity::Kind::share:
-      break;
-  }
-  std::uint64_t const limit = g_budget.meter().cgroup_limit();
-  if (wanted.kind == config::Capacity::Kind::automatic) {
-    return limit == os::kUnlimited ? CapacityLimits::kNoCapacity : share_of(limit, kAutomaticShare);
-  }
-  return share_of(min(limit, os::physical_memory()), wanted.value);
-}
-
-void join_group(std::uint64_t capacity) {
-  if (g_settings.group.empty()) return;
-  Group& group = g_budget.group();
-  switch (group.join(g_settings.group.view(), capacity == CapacityLimits::kNoCapacity ? 0 : capacity)) {
-    case Group::Joined::fine:
-      break;
-    case Group::Joined::other_capacity:
-      report("STEALTH_GROUP='", g_settings.group.view(), "': its members had another capacity; ours, ",
-             Bytes{group.capacity()}, ", now holds for all");
-      break;
-    case Group::Joined::failed:
-      report("STEALTH_GROUP='", g_settings.group.view(), "': ", group.problem(), "; this process counts alone");
-  }
-}
-
-void configure_budget() {
-  CapacityLimits limits;
-  auto const kind = g_settings.capacity.kind;
-  Meter& meter = g_budget.meter();
-  meter.use(Meter::Source::resident);
-  bool const automatic = kind == config::Capacity::Kind::automatic;
-  bool const in_cgroup = (automatic || kind == config::Capacity::Kind::share) && meter.find_cgroup();
-  if (automatic && in_cgroup) {
-    meter.use(Meter::Source::cgroup);
-    limits.cgroup_share = kAutomaticShare;
-  }
-  limits.capacity = capacity_bytes(g_settings.capacity);
-  limits.soft = static_cast<std::uint32_t>(g_settings.soft);
-  limits.backoff = {g_settings.backoff_max_wait, g_settings.backoff_patience, g_settings.backoff_max_elapsed,
-                    static_cast<std::uint32_t>(g_settings.backoff_budget),
-                    static_cast<std::uint32_t>(g_settings.backoff_jitter)};
-  limits.on_exhausted = static_cast<OnExhausted>(g_settings.on_exhausted);
-  limits.mode = static_cast<Mode>(g_settings.mode);
-  join_group(limits.capacity);
-  g_budget.configure(limits);
-}
-
 bool configure_classes() {
   config::Classes const& wanted = g_settings.classes;
   if (wanted.kind == config::Classes::Kind::all) return add_all_classes();
@@ -144,6 +88,7 @@ std::size_t reservation_bytes() {
 
 void after_fork_in_child() {
   fork_in_child();
+  control_after_fork_in_child();
   reset_statistics_buffer();
   g_owning_process = os::process_id();
 }
@@ -155,11 +100,11 @@ void start_engine() {
   bool const served = config::load(g_settings, origin, {say, nullptr});
   g_verbosity = static_cast<Verbosity>(g_settings.verbose);
   if (!served) g_settings.stats = {};
+  live::begin(g_settings);
+  pthread_atfork(fork_prepare, fork_in_parent, after_fork_in_child);
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
-  configure_budget();
   g_budget.report_holders_by(say_who_holds);
-  g_arena.set_purge_delay(
-      static_cast<std::uint32_t>(min<std::uint64_t>(g_settings.purge_delay / config::millisecond, 1u << 30)));
+  live::put_in_force();
   g_arena.set_dumpable(g_settings.dumpable);
   if (os::page_size() > kSlot) {
     report("the system's pages of ", Bytes{os::page_size()},
@@ -173,7 +118,6 @@ void start_engine() {
   }
   configure_classes();
   publish_classes();
-  pthread_atfork(fork_prepare, fork_in_parent, after_fork_in_child);
   if (!preallocate())
     report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
   remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",

@@ -52,7 +52,10 @@ class Arena {
 
   // Reserves `bytes` or, halving, what can be had (at least 1 MiB). False: nothing can be had.
   bool reserve(std::size_t bytes) noexcept;
-  void set_purge_delay(std::uint32_t ms) noexcept { purge_delay_ms_ = ms; }
+  void set_purge_delay(std::uint32_t ms) noexcept {
+    Hold hold(mutex_);
+    purge_delay_ms_ = ms;
+  }
   void set_dumpable(bool dumpable) noexcept { dumpable_ = dumpable; }
   // Gives back what is reserved beyond `most` bytes and not yet committed.
   void limit_reservation(std::size_t most) noexcept;

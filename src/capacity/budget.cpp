@@ -39,10 +39,29 @@ void Budget::configure(CapacityLimits const& limits) noexcept {
   jitter_.store(limits.backoff.jitter, kRelaxed);
   on_exhausted_.store(limits.on_exhausted, kRelaxed);
   mode_.store(limits.mode, kRelaxed);
-  if (group_.joined() && limits.capacity != CapacityLimits::kNoCapacity) group_.set_capacity(limits.capacity);
   look_at_.store(meter_.source() == Meter::Source::cgroup ? 0 : kNoLimit, kRelaxed);
   set_threshold();
+  changes_.fetch_add(1, std::memory_order_seq_cst);
+  wake_everybody();
+}
+
+void Budget::measure_by(Meter::Source source) noexcept {
+  Hold hold(look_mutex_);
+  if (meter_.source() == source) return;
+  meter_.use(source);
+  offset_.store(0, kRelaxed);
+  look_ns_.store(0, kRelaxed);
+}
+
+std::uint64_t Budget::find_cgroup_limit() noexcept {
+  Hold hold(look_mutex_);
+  static_cast<void>(meter_.find_cgroup());
+  return meter_.cgroup_limit();
+}
+
+void Budget::wake_everybody() noexcept {
   queue_.wake_all();
+  if (group_.joined()) group_.announce();
 }
 
 CapacityLimits Budget::limits() const noexcept {
@@ -75,7 +94,9 @@ std::uint64_t Budget::used_with(std::uint64_t held) const noexcept {
   return used < 0 ? 0 : static_cast<std::uint64_t>(used);
 }
 
+// One at a time: whoever comes last has seen what all before it have set.
 void Budget::set_threshold() noexcept {
+  Hold hold(threshold_mutex_);
   std::uint64_t threshold = min(calm_limit_.load(kRelaxed), look_at_.load(kRelaxed));
   std::uint64_t const soft = soft_point();
   if (soft != CapacityLimits::kNoCapacity) {
@@ -127,12 +148,14 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
   if (charge.level == Level::calm && after > calm_limit_.load(kRelaxed)) return refuse(charge, Refusal::idle_first);
   if (mode_.load(kRelaxed) == Mode::off) return take(bytes, kNoLimit);
   if (after > look_at_.load(kRelaxed)) look(after - bytes, os::monotonic_ns());
-  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+  // Others may charge at the same moment: what is taken without a thought must still fit then.
+  if (used_with(after) <= soft_point() && take(bytes, soft_point())) return true;
 
   std::uint64_t const now = os::monotonic_ns();
   pressed_.store(true, kRelaxed);
   look_if_due(now);
-  if (used_with(after) <= soft_point()) return take(bytes, kNoLimit);
+  if (used_with(after) <= soft_point() && take(bytes, soft_point())) return true;
+  pressure_.raise(PressureLevel::soft);
   if (mode_.load(kRelaxed) == Mode::observe) {
     observe(bytes, used_with(after), now, charge);
     return take(bytes, kNoLimit);
@@ -203,7 +226,7 @@ void Budget::release(std::size_t bytes) noexcept {
   held_.fetch_sub(bytes, std::memory_order_seq_cst);
   if (group_.joined()) group_.release(bytes);
   if (pressed_.load(kRelaxed)) {
-    if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed);
+    if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed), pressure_.calm();
   }
   if (!queue_.empty()) hand_out();
   if (group_.joined()) group_.announce();
@@ -281,9 +304,14 @@ void Budget::reset(ThreadAccount& account) noexcept {
   account.spent = false;
 }
 
+void Budget::forget_waiter(ThreadAccount& account) noexcept {
+  if (account.waiter.queued) held_.fetch_sub(account.waiter.granted, kRelaxed);
+  account.waiter.queued = false;
+}
+
 void Budget::stop_waiting() noexcept {
   stopped_.store(true, kRelaxed);
-  queue_.wake_all();
+  wake_everybody();
 }
 
 void Budget::after_fork_in_child() noexcept {
@@ -292,6 +320,7 @@ void Budget::after_fork_in_child() noexcept {
   stalls_.after_fork_in_child();
   group_.after_fork_in_child();
   look_mutex_.reset();
+  threshold_mutex_.reset();
   discount_.store(0, kRelaxed);
   set_threshold();
 }

@@ -12,6 +12,7 @@
 #include "capacity/flow.hpp"
 #include "capacity/group.hpp"
 #include "capacity/meter.hpp"
+#include "capacity/pressure.hpp"
 #include "capacity/stalls.hpp"
 #include "capacity/wait_queue.hpp"
 #include "os/os.hpp"
@@ -39,6 +40,17 @@ class FruitlessTime {
   void add(std::uint64_t now, std::uint64_t ns) noexcept {
     turn_to(now);
     us_[slot_ % kSlots] += static_cast<std::uint32_t>(ns / 1000);
+  }
+  // So much of what was added last was not for nothing.
+  void take_back(std::uint64_t now, std::uint64_t ns) noexcept {
+    turn_to(now);
+    std::uint64_t left = ns / 1000;
+    for (std::uint32_t age = 0; age < kSlots; ++age) {
+      std::uint32_t& us = us_[(slot_ + kSlots - age) % kSlots];
+      auto const part = static_cast<std::uint32_t>(min(left, std::uint64_t{us}));
+      us -= part;
+      left -= part;
+    }
   }
   [[nodiscard]] std::uint64_t within(std::uint64_t now) noexcept {
     turn_to(now);
@@ -104,10 +116,16 @@ class Budget {
  public:
   constexpr Budget() = default;
 
-  // --- settings; any thread, at any time ---
+  // --- settings; any thread, at any time, but one at a time ---
+  // In force at once, for those who wait, too. A group's capacity is the group's to set, before this.
   void configure(CapacityLimits const& limits) noexcept;
+  // What `held` is compared with from now on; configure() is to follow.
+  void measure_by(Meter::Source source) noexcept;
+  // The tightest limit of the process's cgroups, looked up anew; os::kUnlimited without one.
+  [[nodiscard]] std::uint64_t find_cgroup_limit() noexcept;
   [[nodiscard]] CapacityLimits limits() const noexcept;
   [[nodiscard]] Meter& meter() noexcept { return meter_; }
+  [[nodiscard]] PressureSignal& pressure() noexcept { return pressure_; }
   [[nodiscard]] Group& group() noexcept { return group_; }
   [[nodiscard]] std::uint64_t capacity() const noexcept;  // in force now: the group's, if there is one
 
@@ -144,6 +162,7 @@ class Budget {
            mode_.load(std::memory_order_relaxed) == Mode::enforce;
   }
   [[nodiscard]] bool has_waiters() const noexcept { return !queue_.empty(); }
+  [[nodiscard]] std::uint64_t soft_point() const noexcept;  // bytes; CapacityLimits::kNoCapacity without a capacity
   [[nodiscard]] StallFacts facts() const noexcept;
   [[nodiscard]] StallsOfKind stalls_of(std::uint32_t kind) const noexcept { return stalls_.of_kind(kind); }
 
@@ -151,6 +170,8 @@ class Budget {
   void report_holders_by(void (*say)() noexcept) noexcept { say_holders_ = say; }
   // For a new thread that takes over what an ended one has left.
   void reset(ThreadAccount& account) noexcept;
+  // In a forked child, for each account of a thread that is not there.
+  void forget_waiter(ThreadAccount& account) noexcept;
   // Ends all waiting for good: the process exits, and its threads are not to be held up any more.
   void stop_waiting() noexcept;
   void after_fork_in_child() noexcept;
@@ -166,11 +187,11 @@ class Budget {
   void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept;
   void hand_out() noexcept;
   [[nodiscard]] std::uint64_t used_with(std::uint64_t held) const noexcept;
-  [[nodiscard]] std::uint64_t soft_point() const noexcept;
   // Compares the count with what is really there, if that is due.
   void look(std::uint64_t held, std::uint64_t now) noexcept;
   void look_if_due(std::uint64_t now) noexcept;
   void set_threshold() noexcept;
+  void wake_everybody() noexcept;
 
   // held_ == kPage x the sum of the arena's charged pages (Arena::is_valid asserts it), plus what is granted to waiters
   // and not taken yet
@@ -185,19 +206,21 @@ class Budget {
   std::atomic<std::int64_t> offset_{0};       // used == held_ + offset_
   std::atomic<std::uint64_t> discount_{0};  // bytes of ours that the group does not count, since they are not resident
   std::atomic<bool> pressed_{false};        // above the soft point, lately
+  PressureSignal pressure_;
 
   alignas(64) WaitQueue queue_;
   Flow flow_;
   Stalls stalls_;
   Meter meter_;
   Group group_;
-  Mutex look_mutex_;
+  Mutex look_mutex_, threshold_mutex_;
   std::atomic<std::uint64_t> stranded_{0};  // bytes freed to heaps that nobody waits for, since somebody was told
   std::atomic<bool> stopped_{false};
   std::atomic<bool> first_delay_reported_{false};
   void (*say_holders_)() noexcept = nullptr;
   std::atomic<std::uint64_t> exhausted_ns_{0};  // when the policy last had to decide: not long ago is the same episode
 
+  std::atomic<std::uint32_t> changes_{0};  // of what follows
   // CapacityLimits, word by word
   std::atomic<std::uint64_t> capacity_{CapacityLimits::kNoCapacity};
   std::atomic<std::uint64_t> max_wait_ns_{BackoffLimits{}.max_wait_ns}, patience_ns_{BackoffLimits{}.patience_ns};

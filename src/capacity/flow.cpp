@@ -83,6 +83,16 @@ std::uint64_t Flow::queue_up(std::uint64_t own_ns, std::uint64_t most_ns, std::u
   return slept_for_until_ns_ - now;
 }
 
+void Flow::after_fork_in_child() noexcept {
+  mutex_.reset();
+  last_by_.store(nullptr, std::memory_order_relaxed);
+  last_ns_.store(0, std::memory_order_relaxed);
+  last_other_ns_.store(0, std::memory_order_relaxed);
+  debt_ = 0;
+  slept_for_until_ns_ = 0;
+  askers_ = askers_before_ = 1;
+}
+
 std::uint32_t Flow::count_asker(std::uint64_t& seen, std::uint64_t now) noexcept {
   Hold hold(mutex_);
   if (since(askers_ns_, now) >= kLawWindowNs) {

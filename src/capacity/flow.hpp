@@ -45,7 +45,8 @@ class Flow {
   // Threads that ask for memory above the soft point, within the last kLawWindowNs. `seen` is the caller's own.
   [[nodiscard]] std::uint32_t count_asker(std::uint64_t& seen, std::uint64_t now) noexcept;
 
-  void after_fork_in_child() noexcept { mutex_.reset(); }
+  // Nobody else is there who could release anything, and no debt is anybody's.
+  void after_fork_in_child() noexcept;
 
  private:
   struct Average {

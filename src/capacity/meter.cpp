@@ -4,7 +4,7 @@
 namespace stealth {
 
 Meter::Reading Meter::read() noexcept {
-  if (source_ == Source::cgroup) {
+  if (source() == Source::cgroup) {
     os::CgroupMemory::Reading now{};
     bool const valid = cgroup_.read(now) || (cgroup_.find() && cgroup_.read(now));  // it may have been moved
     return {valid && now.limit != os::kUnlimited, now.used, now.limit};

@@ -16,13 +16,12 @@ class Meter {
     resident,  // no more than this process's resident anonymous memory
     cgroup,    // what the tightest cgroup uses, of which this process is a part
   };
-  // Before other threads are there.
-  void use(Source source) noexcept { source_ = source; }
-  // False: there is no cgroup with a limit.
+  void use(Source source) noexcept { source_.store(source, std::memory_order_relaxed); }
+  // False: there is no cgroup with a limit. One thread at a time, and not together with read().
   bool find_cgroup() noexcept { return cgroup_.find(); }
   // The tightest limit of the process's cgroups, as find_cgroup() saw it; os::kUnlimited without one.
   [[nodiscard]] std::uint64_t cgroup_limit() const noexcept { return cgroup_.limit(); }
-  [[nodiscard]] Source source() const noexcept { return source_; }
+  [[nodiscard]] Source source() const noexcept { return source_.load(std::memory_order_relaxed); }
 
   struct Reading {
     bool valid;
@@ -33,7 +32,7 @@ class Meter {
   [[nodiscard]] Reading read() noexcept;
 
  private:
-  Source source_ = Source::none;
+  std::atomic<Source> source_{Source::none};
   os::CgroupMemory cgroup_;
 };
 

@@ -5,6 +5,8 @@
 #include <sys/single_threaded.h>
 #endif
 
+#include <utility>
+
 #include "base/report.hpp"
 
 namespace stealth {
@@ -14,6 +16,8 @@ namespace {
 constexpr auto kRelaxed = std::memory_order_relaxed;
 // Policy decisions less than this apart belong to one episode, which is reported once.
 constexpr std::uint64_t kEpisodeNs = 10'000'000'000;
+
+constexpr std::uint64_t kCgroupHope = 16;
 
 bool single_threaded() {
 #if __has_include(<sys/single_threaded.h>)
@@ -38,14 +42,21 @@ Wait::~Wait() {
   }
   if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
   budget_.settle(charge_);
+  if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
 }
 
 Verdict Wait::step(bool for_pages) noexcept {
   for_pages_ = for_pages;
-  if (!begun() && (charge_.account == nullptr || budget_.stopped_.load(kRelaxed) || !may_wait_()))
+  if (budget_.stopped_.load(kRelaxed) || (!begun() && !may_wait_())) {
+    may_not_wait_ = true;
     return Verdict::exhausted;
+  }
+  std::uint32_t const known = std::exchange(changes_, budget_.changes_.load(std::memory_order_seq_cst));
   limits_ = budget_.limits().backoff;
-  if (joined_) return wait_for_release();
+  if (joined_) {
+    if (changes_ != known) set_patience();
+    return wait_for_release();
+  }
   return for_pages && charge_.refusal == Refusal::delay ? sleep_delay() : announce();
 }
 
@@ -53,6 +64,7 @@ bool Wait::claim() noexcept {
   if (!joined_) return false;
   std::uint64_t const granted = budget_.queue_.take_grant(waiter(), for_pages_ ? charge_.wanted : 0);
   charge_.prepaid += granted;
+  if (granted != 0) fed(os::monotonic_ns());
   return granted != 0;
 }
 
@@ -86,6 +98,10 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   ThreadAccount& account = *charge_.account;
   std::uint32_t const releases = budget_.flow_.releases();
   std::uint64_t const before = os::monotonic_ns();
+  if (!joined_) {  // a delay: no release ends it, but new settings do
+    seen_ = waiter().word.load(std::memory_order_relaxed);
+    budget_.queue_.join(waiter(), nullptr, 0, before);
+  }
   auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter().word);
   std::uint64_t const nap = min(ns, kShortestSleep);
   os::futex_wait(word, seen_, nap);  // whoever is woken by every little block wakes too often
@@ -99,19 +115,27 @@ void Wait::sleep(std::uint64_t ns) noexcept {
     }
     waiter().listening.store(false, kRelaxed);
   }
+  if (!joined_) static_cast<void>(budget_.queue_.leave(waiter()));
   std::uint64_t const now = os::monotonic_ns();
   budget_.stalls_.slept(now - before);
   bool const mine = waiter().word.load(std::memory_order_seq_cst) != seen_;
   seen_ = waiter().word.load(std::memory_order_seq_cst);
   if (mine || others || (budget_.flow_.releases() != releases && hopeful())) {
-    fed_ns_ = now;
-    fruitless_ = 0;
+    fed(now);
     account.fruitless /= 2;
   } else {
     ++fruitless_;
     account.fruitless_time.add(now, now - before);
+    in_silence_ns_ += (now - before) / 1000 * 1000;
     if (account.fruitless < 8) ++account.fruitless;
   }
+}
+
+// Something was released: the sleeps before that were part of a wait for it, and not for nothing.
+void Wait::fed(std::uint64_t now) noexcept {
+  fed_ns_ = now;
+  fruitless_ = 0;
+  charge_.account->fruitless_time.take_back(now, std::exchange(in_silence_ns_, 0));
 }
 
 // In a group all waiters of all processes sleep on one word; true if it moved.
@@ -128,17 +152,23 @@ bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
 
 // Whether what is being released can make room for this call within the patience that the user set.
 bool Wait::hopeful() noexcept {
-  std::uint64_t const needed = budget_.used() + waiter().wanted;
+  std::uint64_t const needed = budget_.used() + (joined_ && for_pages_ ? charge_.wanted : 0);
   std::uint64_t const whole = budget_.capacity();
   if (needed <= whole) return true;
   Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
   return (needed - whole) / 1000 <= (rates.pages + rates.reusable) / 1000 * max(limits_.patience_ns / 1'000'000, 1ul);
 }
 
+// A sleep of a call that has not waited yet: no longer than all of its waiting may be.
+std::uint64_t Wait::first_sleep(std::uint64_t ns, std::uint64_t now) noexcept {
+  std::uint64_t const most = min(limits_.patience_ns, limits_.max_elapsed_ns);
+  return affordable(min(jittered(limits_, ns, next_random(charge_.account->random)), most), now);
+}
+
 Verdict Wait::sleep_delay() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   charge_.paid = true;
-  std::uint64_t const ns = affordable(jittered(limits_, charge_.delay_ns, next_random(charge_.account->random)), now);
+  std::uint64_t const ns = first_sleep(charge_.delay_ns, now);
   if (ns < kShortestSleep / 4) return Verdict::again;
   begin(now, ns);
   sleep(ns);
@@ -146,13 +176,13 @@ Verdict Wait::sleep_delay() noexcept {
 }
 
 Verdict Wait::announce() noexcept {
+  if (for_pages_) budget_.pressure_.raise(PressureLevel::capacity);
   std::uint64_t const now = os::monotonic_ns();
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
   static_cast<void>(affordable(0, now));
-  if (may_go_over && for_pages_ && (charge_.account->spent || (single_threaded() && !budget_.group_.joined())))
-    return overdraw();
-  patience_ns_ = patience_ns(limits_, may_go_over, budget_.flow_.only_by(this_thread(), now), charge_.account->trust,
-                             budget_.capacity(), budget_.used());
+  if (for_pages_ && charge_.wanted > budget_.capacity()) return Verdict::exhausted;  // cannot fit, whoever releases
+  if (may_go_over && for_pages_ && (charge_.account->spent || is_alone())) return overdraw();
+  set_patience();
   if (charge_.account->spent || patience_ns_ == 0 || limits_.max_elapsed_ns == 0) return Verdict::exhausted;
   begin(now, kShortestSleep);
   fed_ns_ = now;
@@ -164,7 +194,18 @@ Verdict Wait::announce() noexcept {
   return Verdict::again;
 }
 
+void Wait::set_patience() noexcept {
+  bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
+  bool const alone = budget_.flow_.only_by(this_thread(), os::monotonic_ns());
+  patience_ns_ = patience_ns(limits_, may_go_over, alone, charge_.account->trust, budget_.capacity(), budget_.used());
+  // Over the limit of a cgroup the kernel kills: what is over weighs more there.
+  if (budget_.meter_.source() == Meter::Source::cgroup)
+    patience_ns_ = min(limits_.patience_ns, patience_ns_ * kCgroupHope);
+}
+
 Verdict Wait::wait_for_release() noexcept {
+  if (claim()) return Verdict::again;
+  budget_.hand_out();  // it may need less than before
   if (claim()) return Verdict::again;
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const silence = now - fed_ns_;
@@ -181,6 +222,11 @@ Verdict Wait::wait_for_release() noexcept {
   return Verdict::again;
 }
 
+// Whether there is nobody who could release anything.
+bool Wait::is_alone() const noexcept {
+  return single_threaded() && !budget_.group_.joined() && budget_.meter_.source() != Meter::Source::cgroup;
+}
+
 // Nobody can release anything, or this thread has waited in vain too long: growth costs time, and goes on.
 Verdict Wait::overdraw() noexcept {
   std::uint64_t const now = os::monotonic_ns();
@@ -189,8 +235,7 @@ Verdict Wait::overdraw() noexcept {
       .capacity = budget_.capacity(),
       .used = budget_.used(),
       .bytes = max(charge_.wanted, grant_bytes(budget_.capacity(), charge_.account->in_vain, 1))};
-  std::uint64_t const ns =
-      affordable(jittered(limits_, delay_ns(limits_, situation), next_random(charge_.account->random)), now);
+  std::uint64_t const ns = first_sleep(delay_ns(limits_, situation), now);
   if (ns >= kShortestSleep / 4) {
     begin(now, ns);
     sleep(ns);
@@ -199,13 +244,16 @@ Verdict Wait::overdraw() noexcept {
 }
 
 Verdict Wait::decide() noexcept {
+  if (for_pages_) budget_.pressure_.raise(PressureLevel::exhausted);
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
   in_vain_ = true;
-  if (charge_.account != nullptr) charge_.account->trust = kLeastTrust;
-  bool const first = last == 0 || now - last > kEpisodeNs;
+  charge_.account->trust = kLeastTrust;
+  bool const first = last == 0 || (now > last && now - last > kEpisodeNs);  // another thread may have been later
   char const* const what = for_pages_ ? "capacity" : "a class's max";
-  switch (budget_.limits().on_exhausted) {
+  OnExhausted const policy = budget_.limits().on_exhausted;
+  // Who may not wait has not waited in vain: that is no reason to end the process.
+  switch (policy == OnExhausted::abort && may_not_wait_ ? OnExhausted::grant : policy) {
     case OnExhausted::abort:
       if (budget_.say_holders_ != nullptr) budget_.say_holders_();
       die(what, " exhausted: nothing was released in time; holding ", Bytes{budget_.held()},
@@ -220,7 +268,7 @@ Verdict Wait::decide() noexcept {
   }
   if (first) report(what, " exhausted: nothing was released in time; going over it (STEALTH_ON_EXHAUSTED=grant)");
   budget_.stalls_.granted(place_.kind);
-  if (for_pages_ && charge_.account != nullptr) {
+  if (for_pages_) {
     std::uint8_t& in_vain = charge_.account->in_vain;
     std::uint64_t const grant = grant_bytes(budget_.capacity(), in_vain, budget_.stalls_.waiting_now());
     if (in_vain < UINT8_MAX) ++in_vain;

@@ -21,7 +21,7 @@ struct Place {
 
 class Wait {
  public:
-  // `may_wait`: asked once, before the first sleep; false where nobody may be held up.
+  // The charge has an account. `may_wait`: asked once, before the first sleep; false where nobody may be held up.
   Wait(Budget& budget, Charge& charge, Place place, bool (*may_wait)() noexcept) noexcept
       : budget_(budget), charge_(charge), place_(place), may_wait_(may_wait) {}
   ~Wait();
@@ -44,8 +44,12 @@ class Wait {
   [[nodiscard]] Verdict overdraw() noexcept;
   void begin(std::uint64_t now, std::uint64_t first_sleep) noexcept;
   void sleep(std::uint64_t ns) noexcept;
+  void fed(std::uint64_t now) noexcept;
   [[nodiscard]] bool sleep_in_group(std::uint64_t ns) noexcept;
   [[nodiscard]] bool hopeful() noexcept;
+  [[nodiscard]] bool is_alone() const noexcept;
+  void set_patience() noexcept;
+  [[nodiscard]] std::uint64_t first_sleep(std::uint64_t ns, std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t affordable(std::uint64_t ns, std::uint64_t now) noexcept;
 
   [[nodiscard]] Waiter& waiter() noexcept { return charge_.account->waiter; }
@@ -55,9 +59,11 @@ class Wait {
   Place place_;
   bool (*may_wait_)() noexcept;
   BackoffLimits limits_{};
-  bool for_pages_ = true, joined_ = false, in_vain_ = false;
+  bool for_pages_ = true, joined_ = false, in_vain_ = false, may_not_wait_ = false;
+  std::uint32_t changes_ = 0;    // Budget::changes_ as this call knows them
   std::uint32_t seen_ = 0;       // waiter().word before the caller's last try
   std::uint32_t fruitless_ = 0;  // sleeps in a row during which nothing was released
+  std::uint64_t in_silence_ns_ = 0;  // slept since anything was released
   std::uint64_t began_ns_ = 0, fed_ns_ = 0, patience_ns_ = 0;
 };
 

@@ -55,7 +55,8 @@ class Admission {
           result = again();
           if (result != Outcome::over_capacity) continue;
         }
-        verdict = wait_.decide();
+        // The policy is for calls that have waited in vain. Who must not wait is let through.
+        verdict = t_thread.no_waits != 0 ? Verdict::granted : wait_.decide();
         if (verdict == Verdict::refused) return Outcome::refused;
         if (result == Outcome::at_max) return result;
         charge_.level = Level::over;

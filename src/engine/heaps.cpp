@@ -229,6 +229,13 @@ void limit_reservation(std::size_t most) noexcept {
   g_arena.limit_reservation(most);
 }
 
+void set_purge_delay(std::uint32_t ms) noexcept {
+  if (t_thread.busy) return;
+  Busy const busy;
+  g_arena.set_purge_delay(ms);
+  g_arena.purge(ms);
+}
+
 void fork_prepare() noexcept {
   if (t_thread.busy) {  // from a handler that interrupted the slow path: locking would never end
     ++t_thread.unprotected_forks;
@@ -273,6 +280,7 @@ void fork_in_child() noexcept {
     // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one:
     // what their lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
+    g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();
   });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();

@@ -35,6 +35,9 @@ void declare_started() noexcept;
 // Gives back to the kernel what is free, other threads' lists aside; true if anything was.
 bool trim() noexcept;
 
+// How long free memory is kept from now on; what has been free for longer goes back at once.
+void set_purge_delay(std::uint32_t ms) noexcept;
+
 // Between the two the calling thread is never held up at the capacity. They nest.
 void forbid_waits() noexcept;
 void allow_waits() noexcept;

@@ -1,12 +1,14 @@
 // See fake_sys.hpp. Defines os::sys() in place of src/os/sys.cpp.
 #include "fake_sys.hpp"
 
+#include <linux/futex.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <map>
 #include <mutex>
 
@@ -48,6 +50,7 @@ std::atomic<bool> g_nothing_else{false};
 std::atomic<std::size_t> g_at_most{0};
 constexpr int kNoFile = -1000;
 std::atomic<int> g_captured_file{kNoFile};
+std::atomic<Futexes const*> g_futexes{nullptr};
 
 Plan& plan(long number) { return g_plans[number < 0 || number >= kNumbers ? 0 : number]; }
 
@@ -60,6 +63,16 @@ std::size_t length_of(long wanted) {
   auto const bytes = static_cast<std::size_t>(wanted);
   std::size_t const most = g_at_most.load();
   return most == 0 ? bytes : std::min(bytes, most);
+}
+
+long futex(Futexes const& rules, std::uint32_t const* word, long operation, long value, timespec const* timeout) {
+  if (operation == FUTEX_WAIT_PRIVATE) {
+    auto const ns = static_cast<std::uint64_t>(timeout->tv_sec) * 1'000'000'000 +
+                    static_cast<std::uint64_t>(timeout->tv_nsec);
+    return rules.wait(word, static_cast<std::uint32_t>(value), ns);
+  }
+  rules.wake(word);
+  return 0;
 }
 
 // True: `result` is the answer.
@@ -123,6 +136,11 @@ long perform(long number, long a, long b, long c, long d, long e, long f) {
     case SYS_close:
       if (a >= kFirstFile) return close_served(a);
       break;
+    case SYS_futex:
+      if (Futexes const* const rules = g_futexes.load(); rules != nullptr) {
+        return futex(*rules, reinterpret_cast<std::uint32_t const*>(a), b, c, reinterpret_cast<timespec const*>(d));
+      }
+      break;
     default:
       break;
   }
@@ -140,6 +158,7 @@ void reset() {
   g_nothing_else = false;
   g_at_most = 0;
   g_captured_file = kNoFile;
+  g_futexes = nullptr;
   std::lock_guard const hold(g_mutex);
   files() = Files{};
 }
@@ -181,6 +200,8 @@ std::size_t open_files() {
 }
 
 void move_at_most(std::size_t bytes) { g_at_most = bytes; }
+
+void futexes_by(Futexes const* rules) { g_futexes = rules; }
 
 void capture(int file) { g_captured_file = file; }
 

@@ -42,6 +42,14 @@ void move_at_most(std::size_t bytes);
 void capture(int file);
 [[nodiscard]] std::vector<std::string> captured();
 
+// Sleeping on a futex, and waking who sleeps there, by the test's rules: called in the kernel's place. Null: by the
+// kernel's again.
+struct Futexes {
+  long (*wait)(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns);
+  void (*wake)(std::uint32_t const* word);
+};
+void futexes_by(Futexes const* rules);
+
 // A test's fresh start, and a clean end whatever happens in it.
 struct Fresh {
   Fresh() { reset(); }

@@ -16,7 +16,8 @@ class Progress:
         self.began = self.said = time.monotonic()
         self.terminal = sys.stderr.isatty()
 
-    def step(self, text):
+    def step(self, text, weight=1):
+        """Of what begins now; `weight`: its share of the total, where not all are alike."""
         now = time.monotonic()
         line = f'bench: {text}'
         if self.done:
@@ -27,7 +28,7 @@ class Progress:
         elif now - self.said >= 10:
             self.said = now
             say(line)
-        self.done += 1
+        self.done += weight
 
     def end(self):
         if self.terminal:

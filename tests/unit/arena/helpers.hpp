@@ -41,9 +41,16 @@ struct OwnArena {
   Arena arena{budget};
 };
 
-// Touches the run's first pages as its holder would: charged, then written.
+// Charges pages of a run, as its holder would.
+[[nodiscard]] inline bool touch(OwnArena& own, Run const* run, std::uint32_t from, std::uint32_t to,
+                                Level level = Level::within) {
+  Charge charge{.level = level};
+  return own.arena.touch(run, from, to, charge);
+}
+
+// Touches the run's first pages: charged, then written.
 inline bool fill(OwnArena& own, Run* run, std::uint32_t pages, char with) {
-  if (!own.arena.touch(run, 0, pages, Charge::within)) return false;
+  if (!touch(own, run, 0, pages)) return false;
   std::memset(own.memory(run), with, pages * kPage);
   return true;
 }

@@ -175,7 +175,7 @@ TEST_F(Failures, MappingAfreshFails) {
   EXPECT_TRUE(own.arena.is_valid());
   auto* const again = own.arena.allocate(Zone::spans, 4, 1);
   own.arena.zero_dirty(again, 4 * P);
-  ASSERT_TRUE(own.arena.touch(again, 0, 4 * P, Charge::within));
+  ASSERT_TRUE(test::touch(own, again, 0, 4 * P));
   for (std::size_t at = 0; at < 4 * kSlot; at += 64) ASSERT_EQ(own.memory(again)[at], 0);
   own.arena.free(again);
   own.arena.purge(0);

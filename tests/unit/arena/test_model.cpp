@@ -163,7 +163,7 @@ class Model {
     bool const zeroed = held.pages == 0 && random_.one_in(2);
     if (zeroed) own_.arena.zero_dirty(held.run, to);
     std::size_t const before = own_.held();
-    ASSERT_TRUE(own_.arena.touch(held.run, held.pages, to, random_.one_in(2) ? Charge::within : Charge::over));
+    ASSERT_TRUE(test::touch(own_, held.run, held.pages, to, random_.one_in(2) ? Level::within : Level::over));
     ASSERT_LE(own_.held() - before, (to - held.pages) * kPage);
     for (std::uint32_t page = held.pages; page < to; ++page) {
       char* const at = own_.memory(held.run) + page * kPage;

@@ -13,15 +13,15 @@ TEST(Pages, ChargedOnceEach) {
   OwnArena own(64 * kMiB);
   stealth::Run* const run = own.arena.allocate(Zone::slabs, 2, 2);
   EXPECT_EQ(own.held(), 0u);
-  EXPECT_TRUE(own.arena.touch(run, 0, 1, Charge::within));
+  EXPECT_TRUE(test::touch(own, run, 0, 1));
   EXPECT_EQ(own.held(), kPage);
-  EXPECT_TRUE(own.arena.touch(run, 1, 3, Charge::within));
-  EXPECT_TRUE(own.arena.touch(run, 0, 3, Charge::within));
-  EXPECT_TRUE(own.arena.touch(run, 3, 3, Charge::within));
+  EXPECT_TRUE(test::touch(own, run, 1, 3));
+  EXPECT_TRUE(test::touch(own, run, 0, 3));
+  EXPECT_TRUE(test::touch(own, run, 3, 3));
   EXPECT_EQ(own.held(), 3 * kPage);
-  EXPECT_TRUE(own.arena.touch(run, 3, P + 2, Charge::within));  // into the second slot
+  EXPECT_TRUE(test::touch(own, run, 3, P + 2));  // into the second slot
   EXPECT_EQ(own.held(), (P + 2) * kPage);
-  EXPECT_TRUE(own.arena.touch(run, P + 2, 2 * P, Charge::over));
+  EXPECT_TRUE(test::touch(own, run, P + 2, 2 * P, Level::over));
   EXPECT_EQ(own.held(), 2 * kSlot);
   EXPECT_TRUE(own.arena.is_valid());
   own.arena.free(run);
@@ -30,7 +30,7 @@ TEST(Pages, ChargedOnceEach) {
   stealth::Run* const again = own.arena.allocate(Zone::slabs, 2, 2);
   ASSERT_EQ(again, run);
   EXPECT_EQ(own.arena.free_dirty_bytes(), 0u);
-  EXPECT_TRUE(own.arena.touch(again, 0, 2 * P, Charge::within));
+  EXPECT_TRUE(test::touch(own, again, 0, 2 * P));
   EXPECT_EQ(own.held(), 2 * kSlot) << "what is charged already is free of charge";
 }
 
@@ -40,14 +40,41 @@ TEST(Pages, NoneWhereTheCapacityIsReached) {
   limits.capacity = (P + 2) * kPage;
   own.budget.configure(limits);
   stealth::Run* const run = own.arena.allocate(Zone::slabs, 2, 1);
-  EXPECT_TRUE(own.arena.touch(run, 0, P, Charge::within));
-  EXPECT_FALSE(own.arena.touch(run, P, P + 3, Charge::within));
+  EXPECT_TRUE(test::touch(own, run, 0, P));
+  EXPECT_FALSE(test::touch(own, run, P, P + 3));
   EXPECT_EQ(own.held(), kSlot) << "all or nothing";
   EXPECT_TRUE(own.arena.is_valid());
-  EXPECT_TRUE(own.arena.touch(run, P, P + 2, Charge::within));
-  EXPECT_TRUE(own.arena.touch(run, P + 2, 2 * P, Charge::over));
+  EXPECT_TRUE(test::touch(own, run, P, P + 2));
+  EXPECT_TRUE(test::touch(own, run, P + 2, 2 * P, Level::over));
   EXPECT_EQ(own.held(), 2 * kSlot);
   EXPECT_TRUE(own.arena.is_valid());
+}
+
+// Over the capacity, what becomes free pays that back first: it is not kept for the delay.
+TEST(Pages, OverTheCapacityTheyGoAtOnce) {
+  for (Mode const mode : {Mode::enforce, Mode::observe, Mode::off}) {
+    OwnArena own(64 * kMiB);
+    CapacityLimits limits;
+    limits.capacity = 4 * kSlot;
+    limits.mode = mode;
+    own.budget.configure(limits);
+    stealth::Run* runs[6];
+    for (stealth::Run*& run : runs) {
+      run = own.arena.allocate(Zone::spans, 1, 1);
+      ASSERT_TRUE(test::touch(own, run, 0, P, Level::over));
+    }
+    std::size_t const over = mode == Mode::enforce ? 4 * kSlot : 6 * kSlot;
+    own.arena.free(runs[0]);
+    own.arena.free(runs[2]);
+    EXPECT_EQ(own.held(), over);
+    own.arena.free(runs[4]);
+    EXPECT_EQ(own.held(), over) << "and within it it is";
+    EXPECT_TRUE(own.arena.is_valid());
+    for (int const rest : {1, 3, 5}) own.arena.free(runs[rest]);
+    EXPECT_EQ(own.held(), over);
+    own.arena.purge(0);
+    EXPECT_EQ(own.held(), 0u);
+  }
 }
 
 TEST(Pages, WithoutDelayTheyGoAtOnce) {
@@ -234,7 +261,7 @@ TEST(Pages, ZeroedWhereDirty) {
   run = own.arena.allocate(Zone::spans, 3, 1);
   own.arena.zero_dirty(run, P + 1);
   EXPECT_EQ(own.memory(run)[(P + 1) * kPage], 'x') << "beyond what was asked for";
-  ASSERT_TRUE(own.arena.touch(run, 0, 3 * P, Charge::within));
+  ASSERT_TRUE(test::touch(own, run, 0, 3 * P));
   for (std::size_t at = 0; at < (P + 1) * kPage; ++at) ASSERT_EQ(own.memory(run)[at], 0) << at;
   for (std::size_t at = (P + 2) * kPage; at < 3 * kSlot; ++at) ASSERT_EQ(own.memory(run)[at], 0) << at;
 }

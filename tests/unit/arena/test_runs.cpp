@@ -273,7 +273,7 @@ TEST(Runs, UnderThreads) {
       ASSERT_NE(run, nullptr);
       if (random.one_in(4)) static_cast<void>(own.arena.extend(run, slots + 2));
       if (random.one_in(4)) own.arena.shrink(run, 1);
-      ASSERT_TRUE(own.arena.touch(run, 0, run->slots * kPagesPerSlot, Charge::within));
+      ASSERT_TRUE(test::touch(own, run, 0, run->slots * kPagesPerSlot));
       own.memory(run)[0] = with;
       own.memory(run)[kSlot * run->slots - 1] = with;
       own.arena.set_owner(run, 1, static_cast<std::uint32_t>(index) + 1);

@@ -1,306 +1,310 @@
-// Waiting: by whom it is ended, how long it takes at most, and the verdicts. Times are bounded generously: a busy
-// machine is late, and never early.
-#include <gtest/gtest.h>
-
-#include "capacity/budget.hpp"
-#include "fake_sys.hpp"
-#include "support.hpp"
+// One call's waiting, step by step, and how long it is at most.
+#include "dreaming.hpp"
 
 namespace {
 
 using namespace stealth;
-using Verdict = Budget::Verdict;
-using test::ms_since;
-using test::soon;
+using test::Caller;
+using test::capacity;
+using test::charge;
+using test::full_at;
+using test::kMs;
+using test::kSecond;
 
-constexpr std::uint64_t kMs = 1'000'000;
+using Steps = test::Dreaming;
+using Bounds = test::Dreaming;
 
-CapacityLimits full_at(std::uint64_t bytes, std::uint64_t patience_ms, OnExhausted policy = OnExhausted::enomem) {
-  CapacityLimits limits;
-  limits.capacity = bytes;
-  limits.backoff = {10 * kMs, patience_ms * kMs, 60'000 * kMs};
-  limits.on_exhausted = policy;
-  return limits;
-}
-
-// A caller as the engine's are: tries, waits, tries again.
-Verdict charge_or_wait(Budget& budget, std::size_t bytes, int* steps = nullptr) {
-  Budget::Wait wait(budget);
-  while (!budget.try_charge(bytes, Charge::within)) {
-    Verdict const verdict = wait.step("capacity");
-    if (steps != nullptr) ++*steps;
-    if (verdict != Verdict::again) return verdict;
-  }
-  return Verdict::again;
-}
-
-class Waiting : public testing::Test {
- protected:
-  void SetUp() override { fake::capture(2); }
-  static std::string said() {
-    std::string all;
-    for (std::string const& line : fake::captured()) all += line;
-    return all;
-  }
-  fake::Fresh fresh_;
-  Budget budget_;
-};
-
-TEST_F(Waiting, TheFirstStepOnlyAnnounces) {
-  budget_.configure(full_at(100, 60'000));
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
+TEST_F(Steps, TheFirstOneOnlyAnnounces) {
+  fill(full_at(100, 60'000));
+  Caller caller;
   {
-    Budget::Wait wait(budget_);
+    Charge charge{.level = Level::within, .account = &caller.account};
+    ASSERT_FALSE(budget_.try_charge(10, charge));
+    ASSERT_EQ(charge.refusal, Refusal::full);
+    Wait wait(budget_, charge, {}, test::always);
     EXPECT_FALSE(wait.begun());
+    EXPECT_FALSE(wait.claim());
     EXPECT_EQ(budget_.facts().waiting_now, 0u);
-    EXPECT_EQ(wait.step("capacity"), Verdict::again);
+    EXPECT_EQ(wait.step(true), Verdict::again);
     EXPECT_TRUE(wait.begun());
+    EXPECT_TRUE(budget_.has_waiters());
     EXPECT_EQ(budget_.facts().waiting_now, 1u);
-    EXPECT_EQ(fake::count(SYS_futex), 0u) << "a release between the try and the announcement would be missed";
-    // What is released now, before the sleep, must end the sleep.
+    EXPECT_TRUE(dream_.sleeps.empty()) << "a release between the try and the announcement would be missed";
+    // What is released now, before the sleep, is the waiter's.
     budget_.release(10);
-    auto const begin = std::chrono::steady_clock::now();
-    EXPECT_EQ(wait.step("capacity"), Verdict::again);
-    EXPECT_LT(ms_since(begin), 1000u);
+    EXPECT_EQ(budget_.held(), 100u) << "charged for it already";
+    EXPECT_FALSE(test::charge(budget_, 1));
+    EXPECT_EQ(wait.step(true), Verdict::again);
+    EXPECT_TRUE(dream_.sleeps.empty());
+    EXPECT_EQ(charge.prepaid, 10u);
+    EXPECT_TRUE(budget_.try_charge(10, charge));
+    EXPECT_EQ(charge.prepaid, 0u);
+    EXPECT_FALSE(wait.claim()) << "once";
   }
+  EXPECT_EQ(budget_.held(), 100u);
+  EXPECT_FALSE(budget_.has_waiters());
   EXPECT_EQ(budget_.facts().waiting_now, 0u);
   EXPECT_EQ(budget_.facts().waits, 1u);
-  EXPECT_GT(budget_.facts().waited_ns, 0u);
-  EXPECT_GE(budget_.facts().longest_ns, budget_.facts().waited_ns);
 }
 
-TEST_F(Waiting, AWaitThatNeverBeganIsNotCounted) {
-  { Budget::Wait const wait(budget_); }
+TEST_F(Steps, WhatWasReleasedBeforeIsFound) {
+  fill(full_at(100, 60'000));
+  Caller caller;
+  Charge charge{.level = Level::within, .account = &caller.account};
+  ASSERT_FALSE(budget_.try_charge(10, charge));
+  budget_.release(10);
+  Wait wait(budget_, charge, {}, test::always);
+  EXPECT_EQ(wait.step(true), Verdict::again);
+  EXPECT_TRUE(budget_.try_charge(10, charge));
+  EXPECT_TRUE(dream_.sleeps.empty());
+}
+
+TEST_F(Steps, AWaitThatNeverBeganIsNotCounted) {
+  Caller caller;
+  Charge charge{.account = &caller.account};
+  { Wait const wait(budget_, charge, {}, test::always); }
   EXPECT_EQ(budget_.facts().waits, 0u);
   EXPECT_EQ(budget_.facts().waiting_now, 0u);
 }
 
-TEST_F(Waiting, EndsByPatience) {
-  budget_.configure(full_at(100, 80));
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  auto const begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::refused);
-  EXPECT_GE(ms_since(begin), 79u);
-  EXPECT_LT(ms_since(begin), 1500u);
+// What was granted and not used goes back: to whoever is next.
+TEST_F(Steps, UnusedGrantsGoBack) {
+  fill(full_at(100, 60'000));
+  Caller caller;
+  {
+    Charge charge{.level = Level::within, .account = &caller.account};
+    ASSERT_FALSE(budget_.try_charge(30, charge));
+    Wait wait(budget_, charge, {}, test::always);
+    EXPECT_EQ(wait.step(true), Verdict::again);
+    budget_.release(50);
+    EXPECT_EQ(budget_.held(), 80u);
+    EXPECT_TRUE(wait.claim());
+    EXPECT_EQ(charge.prepaid, 30u);
+    EXPECT_TRUE(budget_.try_charge(10, charge)) << "it needs less by now";
+    EXPECT_EQ(charge.prepaid, 20u);
+    EXPECT_EQ(budget_.held(), 80u);
+  }
+  EXPECT_EQ(budget_.held(), 60u);
+  {
+    Charge charge{.level = Level::within, .account = &caller.account};
+    ASSERT_FALSE(budget_.try_charge(50, charge));
+    Wait wait(budget_, charge, {}, test::always);
+    EXPECT_EQ(wait.step(true), Verdict::again);
+    budget_.release(10);
+    EXPECT_EQ(budget_.held(), 100u);
+    // Leaves without having looked.
+  }
+  EXPECT_EQ(budget_.held(), 50u);
+  budget_.release(50);
+  EXPECT_EQ(budget_.held(), 0u);
+}
+
+// A request that has been granted something, and then needs more: what it has stays its own, once.
+TEST_F(Steps, WantsThatGrow) {
+  fill(full_at(100, 60'000));
+  Caller caller;
+  {
+    Charge charge{.level = Level::within, .account = &caller.account};
+    ASSERT_FALSE(budget_.try_charge(30, charge));
+    Wait wait(budget_, charge, {}, test::always);
+    EXPECT_EQ(wait.step(true), Verdict::again);
+    budget_.release(30);
+    EXPECT_TRUE(wait.claim());
+    EXPECT_FALSE(budget_.try_charge(40, charge));
+    EXPECT_EQ(charge.prepaid, 30u);
+    dream_.in(kMs, [&] { budget_.release(60); });
+    while (!budget_.try_charge(40, charge)) ASSERT_EQ(wait.step(true), Verdict::again);
+    EXPECT_EQ(charge.prepaid, 30u);
+    EXPECT_EQ(budget_.held(), 80u) << "10 others, 40 used, 30 prepaid";
+  }
+  EXPECT_EQ(budget_.held(), 50u);
+}
+
+TEST_F(Steps, WhoMayNotBeHeldUpIsNot) {
+  static int asked;
+  asked = 0;
+  auto const never = []() noexcept { return ++asked, false; };
+  CapacityLimits limits = full_at(100, 60'000);
+  for (OnExhausted const policy : {OnExhausted::enomem, OnExhausted::grant}) {
+    limits.on_exhausted = policy;
+    fill(limits);
+    Caller caller;
+    EXPECT_EQ(caller.take(budget_, 10, {}, never),
+              policy == OnExhausted::grant ? Verdict::granted : Verdict::refused);
+  }
+  EXPECT_GT(asked, 0);
+  EXPECT_EQ(fake::count(SYS_futex), 0u);
+  EXPECT_EQ(budget_.facts().waits, 0u);
   EXPECT_EQ(budget_.facts().refusals, 1u);
-  EXPECT_EQ(budget_.facts().grants, 0u);
-  EXPECT_EQ(budget_.facts().waits, 1u);
-  EXPECT_GE(budget_.facts().longest_ns, 79 * kMs);
-  EXPECT_EQ(budget_.facts().held, 100u);
-  EXPECT_NE(said().find("stealth: capacity reached: allocation slows down; holding 100 B"), std::string::npos)
-      << said();
-  EXPECT_NE(said().find("ENOMEM"), std::string::npos) << said();
-}
-
-// Where the policy lets allocations through, waits begin short, because they often hold up the very thread that would
-// free; they grow up to the patience as long as nothing is released.
-TEST_F(Waiting, GrantsComeSoonAtFirst) {
-  budget_.configure(full_at(100, 120, OnExhausted::grant));
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::granted);
-  std::uint64_t const first = budget_.facts().longest_ns;
   EXPECT_EQ(budget_.facts().grants, 1u);
-  EXPECT_EQ(budget_.facts().refusals, 0u);
-  EXPECT_EQ(budget_.held(), 100u) << "the caller charges";
-  EXPECT_NE(said().find("going over it (STEALTH_ON_EXHAUSTED=grant)\n"), std::string::npos) << said();
-  EXPECT_TRUE(soon([&] {
-    EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::granted);
-    return budget_.facts().longest_ns >= 119 * kMs;
-  })) << "the longest was "
-      << budget_.facts().longest_ns;
-  EXPECT_LT(first, 119 * kMs);
-  EXPECT_LT(budget_.facts().longest_ns, 1500 * kMs);
+  EXPECT_EQ(budget_.held(), 110u);
 }
 
-TEST_F(Waiting, ReportsOnce) {
-  budget_.configure(full_at(100, 5));
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::refused);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  EXPECT_EQ(fake::captured().size(), 2u) << said();
+TEST_F(Steps, MayWaitIsAskedBeforeTheFirstSleepOnly) {
+  static int asked;
+  asked = 0;
+  fill(full_at(100, 100));
+  EXPECT_EQ(Caller().take(budget_, 10, {}, []() noexcept { return ++asked, true; }), Verdict::refused);
+  EXPECT_EQ(asked, 1);
+  EXPECT_GT(dream_.sleeps.size(), 2u);
 }
 
-TEST_F(Waiting, NoPatienceAtAll) {
-  budget_.configure(full_at(100, 0));
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  auto const begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::refused);
-  EXPECT_EQ(fake::count(SYS_futex), 0u);
-  EXPECT_LT(ms_since(begin), 1000u);
-}
-
-TEST_F(Waiting, AfterAFruitlessWaitNobodyWaitsForAsLong) {
-  budget_.configure(full_at(100, 300));
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::refused);
-  std::uint64_t const slept = fake::count(SYS_futex);
-  auto const begin = std::chrono::steady_clock::now();
-  int granted = 0;
-  for (; granted < 5 && ms_since(begin) < 200; ++granted) EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::refused);
-  if (granted == 5) {
-    EXPECT_EQ(fake::count(SYS_futex), slept);
-  }
-  EXPECT_EQ(budget_.facts().waits, 1u);
-  ASSERT_TRUE(soon([&] {
-    int steps = 0;
-    EXPECT_EQ(charge_or_wait(budget_, 1, &steps), Verdict::refused);
-    return steps > 1;
-  })) << "and then they wait again";
-}
-
-TEST_F(Waiting, AReleaseWakes) {
-  budget_.configure(full_at(100, 20'000));
-  for (int round = 0; round < 20; ++round) {
-    Budget& budget = budget_;
-    ASSERT_TRUE(budget.try_charge(100, Charge::within));
-    std::atomic<bool> got{false};
-    std::thread waiter([&] {
-      EXPECT_EQ(charge_or_wait(budget, 40), Verdict::again);
-      got = true;
-    });
-    ASSERT_TRUE(soon([&] { return budget.facts().waiting_now == 1; }));
-    std::this_thread::sleep_for(std::chrono::milliseconds(round % 4));
-    EXPECT_FALSE(got);
-    auto const begin = std::chrono::steady_clock::now();
-    budget.release(40);
-    waiter.join();
-    EXPECT_LT(ms_since(begin), 1000u);
-    budget.release(100);
-    ASSERT_EQ(budget.facts().held, 0u);
+// A call that nobody helps waits as long as it should, by sleeps no longer than one may be.
+TEST_F(Bounds, NobodyReleasesAnything) {
+  test::Random random(10);
+  for (int i = 0; i < test::rounds(1000); ++i) {
+    Budget budget;
+    CapacityLimits limits = capacity(100);
+    limits.on_exhausted = OnExhausted::enomem;
+    limits.backoff = {1000 + random.below(200 * kMs), random.below(3 * kSecond), random.below(20 * kSecond),
+                      static_cast<std::uint32_t>(100 + random.below(900)),
+                      static_cast<std::uint32_t>(random.below(1001))};
+    if (random.one_in(10)) limits.backoff.patience_ns = 0;
+    if (random.one_in(10)) limits.backoff.max_elapsed_ns = 0;
+    budget.configure(limits);
+    ASSERT_TRUE(charge(budget, 100));
+    dream_.sleeps.clear();
+    std::uint64_t const begin = dream_.now();
+    ASSERT_EQ(Caller().take(budget, 10), Verdict::refused);
+    std::uint64_t const took = dream_.now() - begin;
+    std::uint64_t const share = FruitlessTime::kSpanNs / 1000 * limits.backoff.budget;
+    std::uint64_t const most =
+        std::min({limits.backoff.patience_ns, limits.backoff.max_elapsed_ns, share});
+    ASSERT_LE(took, most + dream_.sleeps.size() * 1000);
+    ASSERT_GE(took + kShortestSleep, most);
+    ASSERT_LE(budget.facts().longest_sleep_ns, limits.backoff.max_wait_ns);
     ASSERT_EQ(budget.facts().waiting_now, 0u);
+    ASSERT_EQ(budget.facts().grants, 0u);
+    ASSERT_EQ(budget.held(), 100u);
   }
+}
+
+// Where going over is the worst that follows, the patience is the law's.
+TEST_F(Bounds, GrantsComeAfterTheLawsPatience) {
+  constexpr std::uint64_t kWhole = 64 * kMiB;
+  CapacityLimits const limits = full_at(kWhole, 500, OnExhausted::grant);
+  fill(limits);
+  std::uint64_t last = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::uint64_t const used = budget_.used();
+    Caller caller;
+    std::uint64_t const patience = patience_ns(limits.backoff, true, false, caller.account.trust, kWhole, used);
+    ASSERT_GE(patience, last);
+    ASSERT_EQ(take(caller, 256 * kKiB, Verdict::granted), patience);
+    ASSERT_EQ(budget_.held(), used + 256 * kKiB);
+    last = patience;
+  }
+  EXPECT_EQ(last, limits.backoff.patience_ns) << "the further over, the longer";
+  EXPECT_EQ(budget_.facts().grants, 300u);
   EXPECT_EQ(budget_.facts().refusals, 0u);
 }
 
-// With waits that only a wake-up ends in time: the slices are as long as the patience.
-TEST_F(Waiting, TheWakeUpIsNotTheSlice) {
-  CapacityLimits limits = full_at(100, 20'000);
-  limits.backoff.max_wait_ns = 20'000 * kMs;
-  budget_.configure(limits);
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  std::thread waiter([&] { EXPECT_EQ(charge_or_wait(budget_, 100), Verdict::again); });
-  ASSERT_TRUE(soon([&] { return fake::count(SYS_futex) >= 10; }));  // the waits have become long by now
-  std::this_thread::sleep_for(std::chrono::milliseconds(250));
-  auto const begin = std::chrono::steady_clock::now();
-  budget_.release(100);
-  waiter.join();
-  EXPECT_LT(ms_since(begin), 90u) << "woken by the release, not by the clock";
+// Whom nobody but himself has helped lately does not hope for others.
+TEST_F(Bounds, AloneThereIsLittleHope) {
+  constexpr std::uint64_t kWhole = 64 * kMiB;
+  CapacityLimits const limits = full_at(kWhole, 500, OnExhausted::grant);
+  fill(limits);
+  budget_.charge_anyhow(kWhole);
+  Caller caller, alone, again;
+  std::uint64_t const hope = take(caller, kMiB, Verdict::granted);
+  budget_.freed(1, nullptr, &alone.account);
+  EXPECT_LT(take(alone, kMiB, Verdict::granted), hope / 10);
+  free_elsewhere();
+  EXPECT_EQ(take(again, kMiB, Verdict::granted), hope) << "there are others";
 }
 
-TEST_F(Waiting, AnnouncementsWakeToo) {
-  CapacityLimits limits = full_at(100, 20'000);
-  limits.backoff.max_wait_ns = 20'000 * kMs;
-  budget_.configure(limits);
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  budget_.announce_free();  // nobody waits: no call
-  EXPECT_EQ(fake::count(SYS_futex), 0u);
-  std::atomic<bool> stop{false};
-  std::atomic<int> steps{0};
-  std::thread waiter([&] {
-    Budget::Wait wait(budget_);
-    while (!stop) {
-      ASSERT_EQ(wait.step("a class's max"), Verdict::again);
-      ++steps;
-    }
-  });
-  for (int i = 0; i < 50; ++i) {
-    int const before = steps;
-    ASSERT_TRUE(soon([&] {
-      budget_.announce_free();
-      return steps > before;
-    }));
+// A thread that has waited in vain hopes for less, until waits have brought something again.
+TEST_F(Bounds, TrustIsLostAndWon) {
+  constexpr std::uint64_t kWhole = 64 * kMiB;
+  CapacityLimits const limits = full_at(kWhole, 500, OnExhausted::grant);
+  fill(limits);
+  Caller caller;
+  std::uint64_t const first = take(caller, kMiB, Verdict::granted);
+  budget_.release(kMiB);
+  std::uint64_t const second = take(caller, kMiB, Verdict::granted);
+  EXPECT_LE(second, first);
+  EXPECT_GT(second, 0u);
+  budget_.release(kMiB);
+  for (int i = 0; i < 100; ++i) {
+    dream_.in(second / 2, [&] { release_elsewhere(kMiB); });
+    ASSERT_EQ(take(caller, kMiB, Verdict::again), second / 2);
   }
-  stop = true;
-  budget_.announce_free();
-  waiter.join();
+  caller.account.granted_left = 0;
+  std::uint64_t const last = take(caller, kMiB, Verdict::granted);
+  EXPECT_GT(last, second);
+  EXPECT_LE(last, limits.backoff.patience_ns);
 }
 
-// Whoever is fed waits on, past the patience, up to the elapsed time.
-TEST_F(Waiting, ReleasesFeedPatience) {
+TEST_F(Bounds, ReleasesFeedPatience) {
   CapacityLimits limits = full_at(100, 150);
-  limits.backoff.max_elapsed_ns = 60'000 * kMs;
-  budget_.configure(limits);
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  std::atomic<bool> done{false};
-  std::thread waiter([&] {
-    EXPECT_EQ(charge_or_wait(budget_, 90), Verdict::again);
-    done = true;
-  });
-  auto const begin = std::chrono::steady_clock::now();
-  while (ms_since(begin) < 600) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    budget_.release(1);
-    EXPECT_TRUE(budget_.try_charge(1, Charge::within));
+  limits.backoff.max_elapsed_ns = 30 * kSecond;
+  fill(limits);
+  dream_.every(100 * kMs, [&] { release_elsewhere(0); });
+  Caller caller;
+  EXPECT_EQ(take(caller, 90, Verdict::refused), 30 * kSecond) << "only the elapsed time ends what others feed";
+  // From the last one on the patience counts.
+  dream_.nothing_more();
+  dream_.in(100 * kMs, [&] { release_elsewhere(0); });
+  std::uint64_t const took = take(caller, 90, Verdict::refused);
+  EXPECT_GE(took, 250 * kMs);
+  EXPECT_LE(took, 250 * kMs + limits.backoff.max_wait_ns);
+}
+
+// Releases that cannot make room for it in any time that is worth waiting do not feed a call.
+TEST_F(Bounds, HopelessRequestsAreNotFed) {
+  CapacityLimits const limits = full_at(100 * kMiB, 150);
+  fill(limits);
+  int other = 0;
+  dream_.every(5 * kMs, [&] { free_elsewhere(16, &other); });
+  Caller caller;
+  EXPECT_EQ(take(caller, 90 * kMiB, Verdict::refused), 150 * kMs);
+}
+
+TEST_F(Bounds, WhatCannotFitDoesNotWait) {
+  for (OnExhausted const policy : {OnExhausted::enomem, OnExhausted::grant}) {
+    fill(full_at(kMiB, 20'000, policy));
+    dream_.every(5 * kMs, [&] { free_elsewhere(); });
+    Caller caller;
+    EXPECT_EQ(take(caller, kMiB + 1, policy == OnExhausted::grant ? Verdict::granted : Verdict::refused), 0u);
   }
-  EXPECT_FALSE(done);
-  budget_.release(100);
-  waiter.join();
-  EXPECT_EQ(budget_.facts().refusals, 0u);
+  EXPECT_EQ(budget_.facts().waits, 0u);
 }
 
-TEST_F(Waiting, ElapsedTimeEndsAFedWait) {
-  CapacityLimits limits = full_at(100, 10'000);
-  limits.backoff.max_elapsed_ns = 200 * kMs;
-  budget_.configure(limits);
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  std::atomic<bool> done{false};
-  std::thread feeder([&] {
-    while (!done) {
-      budget_.announce_free();
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+// Pages that nobody has freed just now are no sign of others' work: a waiter that purges would feed itself.
+TEST_F(Bounds, PagesAloneDoNotFeed) {
+  CapacityLimits const limits = full_at(100, 150);
+  fill(limits);
+  dream_.every(5 * kMs, [&] {
+    budget_.release(1);
+    ASSERT_TRUE(charge(budget_, 1, Level::over));
   });
-  auto const begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(charge_or_wait(budget_, 1), Verdict::refused);
-  EXPECT_GE(ms_since(begin), 199u);
-  EXPECT_LT(ms_since(begin), 5000u);
-  done = true;
-  feeder.join();
+  Caller caller;
+  EXPECT_EQ(take(caller, 90, Verdict::refused), 150 * kMs);
 }
 
-// Threads that hand a scarce budget around: everybody gets through, nobody is refused, nothing is lost.
-TEST_F(Waiting, ManyWaiters) {
-  budget_.configure(full_at(100, 20'000));
-  std::atomic<int> inside{0};
-  int const each = test::rounds(400);
-  test::in_threads(6, [&](int) {
-    for (int i = 0; i < each; ++i) {
-      ASSERT_EQ(charge_or_wait(budget_, 50), Verdict::again);
-      ASSERT_LE(++inside, 2);
-      if (i % 8 == 0) std::this_thread::yield();
-      --inside;
-      budget_.release(50);
-    }
-  });
-  EXPECT_EQ(budget_.facts().held, 0u);
-  EXPECT_EQ(budget_.facts().waiting_now, 0u);
-  EXPECT_EQ(budget_.facts().refusals, 0u);
+TEST_F(Bounds, NoPatienceAtAll) {
+  fill(full_at(100, 0));
+  Caller caller;
+  EXPECT_EQ(take(caller, 1, Verdict::refused), 0u);
+  EXPECT_EQ(fake::count(SYS_futex), 0u);
+  EXPECT_EQ(budget_.facts().waits, 0u);
 }
 
-TEST_F(Waiting, AChildHasNoWaiters) {
-  budget_.configure(full_at(100, 60'000));
-  ASSERT_TRUE(budget_.try_charge(100, Charge::within));
-  Budget::Wait wait(budget_);
-  EXPECT_EQ(wait.step("capacity"), Verdict::again);
-  EXPECT_EQ(budget_.facts().waiting_now, 1u);
-  budget_.after_fork_in_child();
-  EXPECT_EQ(budget_.facts().waiting_now, 0u);
-  std::uint64_t const before = fake::count(SYS_futex);
-  budget_.release(1);
-  EXPECT_EQ(fake::count(SYS_futex), before);
-  // `wait` counts itself out once more at the end, as it would not in a child: there its thread is gone.
-}
-
-TEST(WaitingDeathTest, AbortSaysWhy) {
-  fake::reset();
-  Budget budget;
-  budget.configure(full_at(4096, 10, OnExhausted::abort));
-  ASSERT_TRUE(budget.try_charge(4096, Charge::within));
-  EXPECT_EXIT(static_cast<void>(charge_or_wait(budget, 1)), testing::KilledBySignal(SIGABRT),
-              "stealth: capacity exhausted: nothing was released in time; holding 4.0 KiB; "
-              "STEALTH_ON_EXHAUSTED=abort ends the process\n");
+TEST_F(Bounds, StallsAreCountedWhereTheyBelong) {
+  fill(full_at(100, 80));
+  Caller caller;
+  static_cast<void>(take(caller, 1, Verdict::refused, {.kind = 7}));
+  StallFacts const facts = budget_.facts();
+  EXPECT_EQ(facts.waits, 1u);
+  EXPECT_EQ(facts.waited_ns, 80 * kMs);
+  EXPECT_EQ(facts.longest_ns, 80 * kMs);
+  EXPECT_GE(facts.longest_sleep_ns, dream_.longest());
+  EXPECT_LE(facts.longest_sleep_ns, 10 * kMs);
+  EXPECT_EQ(facts.refusals, 1u);
+  EXPECT_EQ(facts.histogram[17], 1u) << "65.5 ms to 131 ms";
+  EXPECT_EQ(budget_.stalls_of(7).waits, 1u);
+  EXPECT_EQ(budget_.stalls_of(7).waited_ns, 80 * kMs);
+  EXPECT_EQ(budget_.stalls_of(0).waits, 0u);
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ struct Start {
 inline CapacityLimits capacity_of(std::uint64_t bytes, std::uint64_t patience_ms, OnExhausted policy) {
   CapacityLimits limits;
   limits.capacity = bytes;
-  limits.backoff = {10'000'000, patience_ms * 1'000'000, 20'000'000'000};
+  limits.backoff = {10'000'000, patience_ms * 1'000'000, 20'000'000'000, 1000, 0};
   limits.on_exhausted = policy;
   return limits;
 }
@@ -97,11 +97,11 @@ struct Census {
   std::map<std::uint64_t, ClassFacts> classes;  // by block size
 
   [[nodiscard]] std::uint64_t in_use(std::size_t size) const {
-    auto const found = classes.find(g_classes.classes[class_of(size)].block);
+    auto const found = classes.find(g_classes.classes[serving_class(size)].block);
     return found == classes.end() ? 0 : found->second.in_use;
   }
   [[nodiscard]] std::uint64_t slabs(std::size_t size) const {
-    auto const found = classes.find(g_classes.classes[class_of(size)].block);
+    auto const found = classes.find(g_classes.classes[serving_class(size)].block);
     return found == classes.end() ? 0 : found->second.slabs;
   }
 };

@@ -64,7 +64,7 @@ TEST(Capacity, GrantsGoOver) {
 TEST(Capacity, ModeOffWaitsForNothing) {
   test::in_a_child([&] {
     CapacityLimits limits = capacity_of(kMiB, 60'000, OnExhausted::enomem);
-    limits.delays = false;
+    limits.mode = Mode::off;
     ASSERT_TRUE(start_engine({.limits = limits}));
     std::vector<Block> blocks = test::make_blocks(10'000, 1000, 1);
     EXPECT_EQ(blocks.size(), 10'000u);

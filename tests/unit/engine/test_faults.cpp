@@ -32,7 +32,7 @@ class FaultsDeathTest : public testing::Test {
 TEST_F(FaultsDeathTest, DoubleFreeOfASmallBlock) {
   std::vector<void*> blocks;
   for (int i = 0; i < 10; ++i) blocks.push_back(allocate(64));
-  Bin& bin = t_thread.heap->bins[class_of(64)];
+  Bin& bin = t_thread.heap->bins[serving_class(64)];
   void* const p = blocks[0];
   auto const free_slowly = [&] {
     while (bin.head != nullptr) static_cast<void>(allocate(64));
@@ -87,7 +87,7 @@ TEST_F(FaultsDeathTest, InsideABlock) {
 TEST_F(FaultsDeathTest, NeverHandedOut) {
   char* const p = foreign(640);
   std::size_t const slot = g_arena.offset_of(p) >> kSlotShift;
-  SizeClass const& c = g_classes.classes[class_of(640)];
+  SizeClass const& c = g_classes.classes[serving_class(640)];
   Slab const* const slab = slab_at(slot, c);
   ASSERT_LT(slab->carved, c.capacity);
   char* const beyond = g_arena.memory_of(slab) + std::size_t{slab->carved} * c.block;

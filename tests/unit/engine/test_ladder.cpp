@@ -77,7 +77,7 @@ TEST(Ladder, AlignmentIsFoundAmongTheClasses) {
     for (std::size_t size = alignment; size <= kMaxSmall; size += alignment) {
       bool found = false;
       for (std::size_t wanted = size; wanted <= kMaxSmall && !found; wanted += alignment) {
-        found = g_classes.classes[class_of(wanted)].block % alignment == 0;
+        found = g_classes.classes[serving_class(wanted)].block % alignment == 0;
       }
       ASSERT_TRUE(found) << size << " at " << alignment;
     }

@@ -88,8 +88,8 @@ TEST(Lists, Ranges) {
 TEST(Lists, AnEarlierItemWins) {
   test::in_a_child([&] {
     ASSERT_TRUE(start_engine({.classes = {exactly(64, 3), steps(16, 128)}}));
-    EXPECT_EQ(g_classes.classes[class_of(64)].max, 3u);
-    EXPECT_EQ(g_classes.classes[class_of(80)].max, 0u);
+    EXPECT_EQ(g_classes.classes[serving_class(64)].max, 3u);
+    EXPECT_EQ(g_classes.classes[serving_class(80)].max, 0u);
     expect_served(1, 16, 16);
     expect_served(49, 64, 64);
   });
@@ -278,10 +278,11 @@ TEST(Lists, MaxWaitsForABlock) {
 }
 
 TEST(Lists, MaxAndPolicy) {
-  auto const exhaust = [](OnExhausted policy, bool delays, std::size_t size) {
+  auto const exhaust = [](OnExhausted policy, Mode mode, std::size_t size) {
     test::Start start = with_max(exactly(size, 1), 30);
     start.limits.on_exhausted = policy;
-    start.limits.delays = delays;
+    start.limits.mode = mode;
+    bool const delays = mode == Mode::enforce;
     ASSERT_TRUE(start_engine(start));
     EXPECT_NE(allocate(size), nullptr);
     auto const begin = std::chrono::steady_clock::now();
@@ -293,10 +294,11 @@ TEST(Lists, MaxAndPolicy) {
     EXPECT_LT(test::ms_since(begin), 5000u);
   };
   for (std::size_t const size : {std::size_t{4096}, kMiB}) {
-    test::in_a_child([&] { exhaust(OnExhausted::grant, true, size); });
-    test::in_a_child([&] { exhaust(OnExhausted::enomem, true, size); });
-    test::in_a_child([&] { exhaust(OnExhausted::enomem, false, size); });
-    EXPECT_EXIT(exhaust(OnExhausted::abort, true, size), testing::KilledBySignal(SIGABRT),
+    test::in_a_child([&] { exhaust(OnExhausted::grant, Mode::enforce, size); });
+    test::in_a_child([&] { exhaust(OnExhausted::enomem, Mode::enforce, size); });
+    test::in_a_child([&] { exhaust(OnExhausted::enomem, Mode::off, size); });
+    test::in_a_child([&] { exhaust(OnExhausted::enomem, Mode::observe, size); });
+    EXPECT_EXIT(exhaust(OnExhausted::abort, Mode::enforce, size), testing::KilledBySignal(SIGABRT),
                 "STEALTH_ON_EXHAUSTED=abort");
   }
 }

@@ -1,0 +1,51 @@
+// The C functions of include/stealth/stealth.h. What they do is behind control().
+#include "pool/control.hpp"
+
+#define STEALTH_API extern "C" __attribute__((visibility("default")))
+
+using stealth::control;
+
+STEALTH_API char const* stealth_version(void) { return STEALTH_VERSION; }
+
+STEALTH_API char const* stealth_error_message(int error) {
+  switch (error) {
+    case STEALTH_OK:
+      return "no error";
+    case STEALTH_INVALID_ARGUMENT:
+      return "invalid argument: a null pointer or a wrong size; see stealth.h for what the call takes";
+    case STEALTH_UNKNOWN_SETTING:
+      return "unknown setting: no STEALTH_... variable has this name; stealth_check() names the nearest one";
+    case STEALTH_INVALID_VALUE:
+      return "invalid value: the setting does not take it; stealth_check() says what it takes";
+    case STEALTH_NOT_LIVE:
+      return "not live: the setting is read at start only; set it in the environment of the program";
+    case STEALTH_NOT_SUPPORTED:
+      return "not supported: this version does not act on the value yet; leave the setting at its default";
+    case STEALTH_NOT_ENOUGH_MEMORY:
+      return "not enough memory: the system gives none; free some, or raise the limit";
+    case STEALTH_NO_THREAD:
+      return "no thread: the system gives none for the callbacks; look at RLIMIT_NPROC and the cgroup's pids.max";
+    case STEALTH_TOO_MANY:
+      return "too many subscriptions: all 64 are in use; end one";
+    case STEALTH_INVALID_HANDLE:
+      return "invalid handle: no subscription has it, or it has ended (in a forked child all have); subscribe anew";
+    default:
+      return "unknown error: not one of libstealth's, or of a later version; see stealth_version()";
+  }
+}
+
+STEALTH_API int stealth_stats(struct stealth_statistics* stats) { return control().stats(stats); }
+
+STEALTH_API int stealth_set(char const* name, char const* value) { return control().set(name, value); }
+
+STEALTH_API int stealth_check(char const* name, char const* value, char* why, size_t size) {
+  return control().check(name, value, why, size);
+}
+
+STEALTH_API int stealth_trim(uint64_t* given_back) { return control().trim(given_back); }
+
+STEALTH_API int stealth_on_pressure(stealth_pressure_callback* callback, void* context, uint64_t* handle) {
+  return control().on_pressure(callback, context, handle);
+}
+
+STEALTH_API int stealth_pressure_end(uint64_t handle) { return control().pressure_end(handle); }

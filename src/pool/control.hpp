@@ -1,0 +1,32 @@
+// The control API behind the C functions, as a table: what libstealthpool calls is the interposer's table where
+// libstealth.so serves the process, since its budget is the one that counts, and the library's own elsewhere.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "stealth/stealth.h"
+
+namespace stealth {
+
+// A C structure, shared by libraries of different versions: only ever added to at its end.
+struct Control {
+  std::uint64_t size;  // of the table
+  int (*stats)(struct stealth_statistics* stats);
+  int (*set)(char const* name, char const* value);
+  int (*check)(char const* name, char const* value, char* why, std::size_t size);
+  int (*trim)(std::uint64_t* given_back);
+  int (*on_pressure)(stealth_pressure_callback* callback, void* context, std::uint64_t* handle);
+  int (*pressure_end)(std::uint64_t handle);
+};
+
+// On the budget and the engine that this library brings.
+extern constinit Control const g_own_control;
+
+// The table in force. Defined by whoever links: preload/control.cpp, or interposer.cpp for libstealthpool.
+[[nodiscard]] Control const& control() noexcept;
+
+// In a forked child, after the engine's own handler.
+void control_after_fork_in_child() noexcept;
+
+}  // namespace stealth

@@ -1,0 +1,50 @@
+// libstealthpool's way to the control table: where libstealth.so serves the process (preloaded, or linked), its table,
+// for a program that has libstealthpool.a in it, too; else the own one. Looked up when the program is loaded: later, in
+// the middle of a stall, the loader's lock may be held by a thread that waits.
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <cstring>
+
+#include "engine/outside.hpp"
+#include "pool/control.hpp"
+
+namespace stealth {
+
+namespace {
+
+constinit std::atomic<Control const*> g_control{nullptr};
+
+Control const* interposers() noexcept {
+  void* const symbol = ::dlsym(RTLD_DEFAULT, "stealth_interposer_control");
+  if (symbol == nullptr) return nullptr;
+  void const* (*get)() = nullptr;
+  static_assert(sizeof get == sizeof symbol);
+  std::memcpy(&get, &symbol, sizeof get);
+  auto const* const table = static_cast<Control const*>(get());
+  return table->size >= sizeof(Control) ? table : nullptr;
+}
+
+void after_fork_in_child() {
+  fork_in_child();
+  control_after_fork_in_child();
+}
+
+__attribute__((constructor)) void look_at_load() {
+  if (&control() == &g_own_control) pthread_atfork(fork_prepare, fork_in_parent, after_fork_in_child);
+}
+
+}  // namespace
+
+Control const& control() noexcept {
+  Control const* known = g_control.load(std::memory_order_acquire);
+  if (known == nullptr) {
+    Control const* const found = interposers();
+    known = found != nullptr ? found : &g_own_control;
+    g_control.store(known, std::memory_order_release);
+  }
+  return *known;
+}
+
+}  // namespace stealth
