@@ -79,8 +79,7 @@ bool expand(std::string_view pattern, Text& path) {
   return !path.cut();
 }
 
-// Runs after the program's own exit handlers.
-__attribute__((destructor(101))) void write_exit_statistics() {
+void write_exit_statistics() {
   config::Stats const& wanted = settings().stats;
   if (wanted.when != config::Stats::When::exit) return;
   int const saved = errno;
@@ -102,6 +101,12 @@ __attribute__((destructor(101))) void write_exit_statistics() {
            "); the statistics are lost; name a file in a folder that this user may write");
   }
   errno = saved;
+}
+
+// Runs after the program's own exit handlers.
+__attribute__((destructor(101))) void at_the_end() {
+  write_exit_statistics();
+  if (os::process_id() == owning_process()) g_budget.group().leave();
 }
 
 }  // namespace

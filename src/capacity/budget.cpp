@@ -2,6 +2,8 @@
 // once more for memory, and only then sleeps (all seq_cst). Every sleep is bounded as well.
 #include "capacity/budget.hpp"
 
+#include "base/report.hpp"
+
 namespace stealth {
 
 constinit Budget g_budget;
@@ -168,10 +170,9 @@ bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64
   std::uint64_t const whole = capacity();
   ThreadAccount* const account = charge.account;
   if (account != nullptr && used > whole) {
-    // Who has freed as much may take it, within a margin: a wide one for the only thread that frees anything at all.
-    std::uint64_t const margin = whole / (flow_.only_by(this_thread(), now) ? kWideMargin : kMargin);
+    std::uint64_t const most = whole + credit_margin(now);
     for (std::uint64_t* const left : {&account->granted_left, &account->credit}) {
-      if (*left < bytes || !take(bytes, left == &account->credit ? whole + margin : kNoLimit)) continue;
+      if (*left < bytes || !take(bytes, left == &account->credit ? most : kNoLimit)) continue;
       *left -= bytes;
       return true;
     }
@@ -195,11 +196,26 @@ bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64
   return refuse(charge, Refusal::full);
 }
 
+// How far over the capacity a thread may go for what it has freed itself: far for the only one that frees anything at
+// all, and nowhere where going over is not what the user wants.
+std::uint64_t Budget::credit_margin(std::uint64_t now) const noexcept {
+  if (on_exhausted_.load(kRelaxed) != OnExhausted::grant) return 0;
+  return capacity() / (flow_.only_by(this_thread(), now) ? kWideMargin : kMargin);
+}
+
 // What would be waited: what goes over the capacity would have had to be released first, and all who ask for memory
 // would wait for it together.
 void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
   std::uint64_t const whole = capacity();
-  if (charge.account == nullptr || used <= whole || flow_.only_by(this_thread(), now)) return;
+  if (charge.account == nullptr || used <= whole) return;
+  if (charge.account->credit >= bytes && used <= whole + credit_margin(now)) {
+    charge.account->credit -= bytes;
+    return;
+  }
+  if (!first_delay_reported_.exchange(true, kRelaxed)) {
+    report("STEALTH_MODE=observe: capacity ", Bytes{whole}, ": ", Bytes{used},
+           " used: allocation would slow down; nothing is delayed");
+  }
   std::uint64_t const askers = flow_.count_asker(charge.account->asked_at_ns, now);
   if (!flow_.feeds(this_thread(), now)) {
     stalls_.observed(delay_ns(limits().backoff, {Phase::overdraft, whole, used, bytes, 1, 0}));
@@ -322,6 +338,8 @@ void Budget::after_fork_in_child() noexcept {
   look_mutex_.reset();
   threshold_mutex_.reset();
   discount_.store(0, kRelaxed);
+  first_delay_reported_.store(false, kRelaxed);
+  exhausted_ns_.store(0, kRelaxed);
   set_threshold();
 }
 

@@ -80,6 +80,7 @@ std::uint64_t Flow::book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t 
 std::uint64_t Flow::queue_up(std::uint64_t own_ns, std::uint64_t most_ns, std::uint64_t now) noexcept {
   Hold hold(mutex_);
   slept_for_until_ns_ = min(max(slept_for_until_ns_, now) + own_ns, now + most_ns);
+  debt_ns_ = max(debt_ns_, slept_for_until_ns_);  // until then the rate pays what is slept for, and nothing else
   return slept_for_until_ns_ - now;
 }
 

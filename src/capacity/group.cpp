@@ -11,7 +11,7 @@
 namespace stealth {
 namespace {
 
-constexpr std::uint32_t kWaiting = 1;  // of GroupPage::word
+constexpr std::uint32_t kWaiting = 1;  // of GroupPage::wake_word
 
 bool is_name(std::string_view text) {
   if (text.empty() || text.size() > Group::kLongestName) return false;
@@ -46,10 +46,10 @@ char const* what_is_wrong(os::SharedFile::Outcome outcome) {
 
 // Of several that announce at once, one wakes.
 void announce_on(GroupPage& page) {
-  std::uint32_t word = page.word.load(std::memory_order_seq_cst);
+  std::uint32_t word = page.wake_word.load(std::memory_order_seq_cst);
   while ((word & kWaiting) != 0) {
-    if (!page.word.compare_exchange_weak(word, word - kWaiting + 2, std::memory_order_seq_cst)) continue;
-    os::shared_futex_wake(reinterpret_cast<std::uint32_t const*>(&page.word), 1 << 30);
+    if (!page.wake_word.compare_exchange_weak(word, word - kWaiting + 2, std::memory_order_seq_cst)) continue;
+    os::shared_futex_wake(reinterpret_cast<std::uint32_t const*>(&page.wake_word), 1 << 30);
     return;
   }
 }
@@ -121,6 +121,7 @@ void Group::leave() noexcept {
   // A thread that looks after the group is done within milliseconds, or never (it may have been ended on the way).
   for (int tries = 0; tries < 100 && tending_.exchange(true, std::memory_order_acquire); ++tries) os::yield();
   page_.store(nullptr, std::memory_order_seq_cst);
+  if (file_.now() == os::SharedFile::Now::cut) return forget();
   give_cell_back(*page);
   forget();
   announce_on(*page);
@@ -144,17 +145,16 @@ void Group::forget() noexcept {
 
 // --- the share ---
 
-// Copies the share into the cell. Of several threads that do so at once, the one that writes last writes the last
-// value: whoever finds that the share has changed meanwhile writes once more.
+// Copies the share into the cell. Once this is done, the cell says at least what the caller has added (or not what he
+// has taken off) until he changes it himself: whoever has read an older share cannot write it any more, since the
+// cell's word has changed.
 void Group::publish() noexcept {
-  std::atomic<std::uint64_t>* const mine = mine_.load(std::memory_order_seq_cst);
-  if (mine == nullptr) return;  // whoever takes the cell publishes
-  std::uint64_t share = share_.load(std::memory_order_seq_cst);
   while (true) {
-    mine->store(share, std::memory_order_seq_cst);
-    std::uint64_t const now = share_.load(std::memory_order_seq_cst);
-    if (now == share) return;
-    share = now;
+    std::atomic<std::uint64_t>* const mine = mine_.load(std::memory_order_seq_cst);
+    if (mine == nullptr) return;  // whoever takes the cell publishes
+    std::uint64_t before = mine->load(std::memory_order_seq_cst);
+    std::uint64_t const word = GroupPage::next_word(before, share_.load(std::memory_order_seq_cst));
+    if (mine->compare_exchange_strong(before, word, std::memory_order_seq_cst)) return;
   }
 }
 
@@ -203,17 +203,17 @@ std::uint32_t Group::members() const noexcept {
 
 std::uint32_t Group::begin_wait() noexcept {
   GroupPage* const page = page_.load(std::memory_order_acquire);
-  return page == nullptr ? 0 : page->word.fetch_or(kWaiting, std::memory_order_seq_cst) | kWaiting;
+  return page == nullptr ? 0 : page->wake_word.fetch_or(kWaiting, std::memory_order_seq_cst) | kWaiting;
 }
 
 std::uint32_t const* Group::word() const noexcept {
   GroupPage const* const page = page_.load(std::memory_order_acquire);
-  return page == nullptr ? nullptr : reinterpret_cast<std::uint32_t const*>(&page->word);
+  return page == nullptr ? nullptr : reinterpret_cast<std::uint32_t const*>(&page->wake_word);
 }
 
 bool Group::has_waiters() const noexcept {
   GroupPage const* const page = page_.load(std::memory_order_acquire);
-  return page != nullptr && (page->word.load(std::memory_order_seq_cst) & kWaiting) != 0;
+  return page != nullptr && (page->wake_word.load(std::memory_order_seq_cst) & kWaiting) != 0;
 }
 
 void Group::announce() noexcept {

@@ -103,8 +103,8 @@ class Group {
   void say(std::string_view problem) noexcept;
 
   std::atomic<GroupPage*> page_{nullptr};  // null: no member. What it once pointed to stays mapped
-  // The own cell's share; null before the first charge of a forked child. *mine_ == share_ but for a charge or release
-  // that is under way, which then will write it
+  // The own cell's share; null before the first charge of a forked child. It says what share_ says, but for charges and
+  // releases that are under way and will write it
   std::atomic<std::atomic<std::uint64_t>*> mine_{nullptr};
   std::atomic<std::uint64_t> share_{0};
   std::atomic<std::uint32_t> looked_ms_{0};  // when this process last looked after the group

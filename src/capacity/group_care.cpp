@@ -65,7 +65,7 @@ GroupPage* Group::follow(GroupPage* page) noexcept {
   bool const elsewhere = is_elsewhere();
   auto const now = file_.now();
   bool const good = now != os::SharedFile::Now::cut && page->identity == GroupIdentity::of(world_);
-  if (good) capacity_.store(page->capacity.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  if (good) capacity_.store(capacity(), std::memory_order_relaxed);
   // A server that acts as another user for a moment would find that user's file.
   bool const here = now != os::SharedFile::Now::replaced || os::user_id() != user_;
   if (good && !elsewhere && here) return page;
@@ -83,6 +83,9 @@ GroupPage* Group::follow(GroupPage* page) noexcept {
   if (!found) return nullptr;
   file_ = file;
   auto* const next = static_cast<GroupPage*>(file.mapping());
+  // Made by somebody who had no capacity of his own, and could not know that there was one.
+  std::uint64_t none = kNoCapacity;
+  next->capacity.compare_exchange_strong(none, capacity_.load(std::memory_order_relaxed));
   page_.store(next, std::memory_order_release);
   return next;
 }
@@ -121,7 +124,7 @@ bool Group::sweep_cells(GroupPage& page, std::uint32_t most_asked) const noexcep
     os::ProcessMark const owner = page.owner(cell);
     if (owner == mark_) continue;
     if (owner.is_nobody()) {
-      if (page.shares[cell].load(std::memory_order_relaxed) == 0) continue;
+      if (page.share(cell) == 0) continue;
     } else {
       ++asked;
       if (owner.life(mark_) != os::Life::ended) continue;

@@ -14,8 +14,8 @@ GroupIdentity GroupIdentity::of(os::ProcessWorld const& world) noexcept {
 
 bool GroupPage::is_usable(GroupIdentity const& wanted) const noexcept {
   if (identity != wanted || used_cells.load(std::memory_order_relaxed) > kCells) return false;
-  for (auto const& share : shares) {
-    if (share.load(std::memory_order_relaxed) > kMostShare) return false;
+  for (std::uint32_t i = 0; i < kCells; ++i) {
+    if (share(i) > kMostShare) return false;
   }
   return true;
 }
@@ -25,7 +25,7 @@ bool GroupPage::is_usable(GroupIdentity const& wanted) const noexcept {
 std::uint64_t GroupPage::sum() const noexcept {
   std::uint32_t const end = min(used_cells.load(std::memory_order_seq_cst), kCells);
   std::uint64_t all = 0;
-  for (std::uint32_t i = 0; i < end; ++i) all += min(shares[i].load(std::memory_order_seq_cst), kMostShare);
+  for (std::uint32_t i = 0; i < end; ++i) all += min(share(i), kMostShare);
   return all;
 }
 
@@ -54,9 +54,9 @@ bool GroupPage::take_over(std::uint32_t cell, os::ProcessMark from, os::ProcessM
 }
 
 std::uint64_t GroupPage::empty(std::uint32_t cell) noexcept {
-  std::uint64_t const share = shares[cell].exchange(0, std::memory_order_seq_cst);
+  std::uint64_t const word = shares[cell].exchange(0, std::memory_order_seq_cst);
   owners[cell].store(0, std::memory_order_seq_cst);
-  return share;
+  return word >> kShareShift;
 }
 
 }  // namespace stealth

@@ -34,6 +34,7 @@ class Meter {
  private:
   std::atomic<Source> source_{Source::none};
   os::CgroupMemory cgroup_;
+  std::uint64_t found_ns_ = 0;
 };
 
 }  // namespace stealth

@@ -146,8 +146,8 @@ bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
   std::uint32_t const* const word = group.word();
   if (word == nullptr || waiter().word.load(std::memory_order_seq_cst) != seen_) return true;
   os::shared_futex_wait(word, seen, ns);
-  static_cast<void>(group.sweep());
-  return __atomic_load_n(word, __ATOMIC_SEQ_CST) != seen;
+  bool const moved = __atomic_load_n(word, __ATOMIC_SEQ_CST) != seen;
+  return group.sweep() || moved;  // which may leave the word's page: it is not to be read afterwards
 }
 
 // Whether what is being released can make room for this call within the patience that the user set.
@@ -244,6 +244,11 @@ Verdict Wait::overdraw() noexcept {
 }
 
 Verdict Wait::decide() noexcept {
+  // The policy is for calls that have waited in vain. Who must not wait is let through.
+  if (may_not_wait_) {
+    if (for_pages_ && charge_.refusal == Refusal::full) budget_.stalls_.granted(place_.kind);
+    return Verdict::granted;
+  }
   if (for_pages_) budget_.pressure_.raise(PressureLevel::exhausted);
   std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const last = budget_.exhausted_ns_.exchange(now, kRelaxed);
@@ -251,9 +256,7 @@ Verdict Wait::decide() noexcept {
   charge_.account->trust = kLeastTrust;
   bool const first = last == 0 || (now > last && now - last > kEpisodeNs);  // another thread may have been later
   char const* const what = for_pages_ ? "capacity" : "a class's max";
-  OnExhausted const policy = budget_.limits().on_exhausted;
-  // Who may not wait has not waited in vain: that is no reason to end the process.
-  switch (policy == OnExhausted::abort && may_not_wait_ ? OnExhausted::grant : policy) {
+  switch (budget_.limits().on_exhausted) {
     case OnExhausted::abort:
       if (budget_.say_holders_ != nullptr) budget_.say_holders_();
       die(what, " exhausted: nothing was released in time; holding ", Bytes{budget_.held()},

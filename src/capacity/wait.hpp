@@ -60,9 +60,9 @@ class Wait {
   bool (*may_wait_)() noexcept;
   BackoffLimits limits_{};
   bool for_pages_ = true, joined_ = false, in_vain_ = false, may_not_wait_ = false;
-  std::uint32_t changes_ = 0;    // Budget::changes_ as this call knows them
-  std::uint32_t seen_ = 0;       // waiter().word before the caller's last try
-  std::uint32_t fruitless_ = 0;  // sleeps in a row during which nothing was released
+  std::uint32_t changes_ = 0;        // Budget::changes_ as this call knows them
+  std::uint32_t seen_ = 0;           // waiter().word before the caller's last try
+  std::uint32_t fruitless_ = 0;      // sleeps in a row during which nothing was released
   std::uint64_t in_silence_ns_ = 0;  // slept since anything was released
   std::uint64_t began_ns_ = 0, fed_ns_ = 0, patience_ns_ = 0;
 };

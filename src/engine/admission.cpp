@@ -42,6 +42,11 @@ class Admission {
       charge_.level = Level::within;
       result = again();
     }
+    if (result == Outcome::no_memory) {  // of the range: what lies idle may be enough
+      reclaim_blocks(heap_);
+      charge_.level = Level::within;
+      result = again();
+    }
     while (result == Outcome::over_capacity || result == Outcome::at_max) {
       if (result == Outcome::at_max && g_budget.limits().mode != Mode::enforce) return result;
       if (result == Outcome::over_capacity && reclaim()) {
@@ -55,8 +60,7 @@ class Admission {
           result = again();
           if (result != Outcome::over_capacity) continue;
         }
-        // The policy is for calls that have waited in vain. Who must not wait is let through.
-        verdict = t_thread.no_waits != 0 ? Verdict::granted : wait_.decide();
+        verdict = wait_.decide();
         if (verdict == Verdict::refused) return Outcome::refused;
         if (result == Outcome::at_max) return result;
         charge_.level = Level::over;

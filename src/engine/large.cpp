@@ -91,18 +91,31 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
   return Outcome::done;
 }
 
+void unmake_span(Heap& heap, SpanRule& rule, Span* span) {
+  Hold hold(heap.lock);
+  g_arena.set_owner(span, 1, 0);
+  --heap.large_calls;
+  --heap.large_blocks;
+  heap.large_pages -= span->pages;
+  give_back(&heap, rule, span);
+}
+
 // The bytes that a rule gives for a request.
 std::size_t rounded(SpanRule const& rule, std::size_t size) {
   if (rule.exact) return rule.hi;
   return rule.unrounded ? size : min(ladder_step(size), rule.hi);
 }
 
-// Counts one more block of a rule with a max.
-Outcome enter_rule(SpanRule& rule) {
-  if (rule.max == 0) return Outcome::done;
-  if (rule.in_use.fetch_add(1, std::memory_order_relaxed) < rule.max) return Outcome::done;
-  rule.in_use.fetch_sub(1, std::memory_order_relaxed);
-  return Outcome::at_max;
+bool is_full(SpanRule const& rule) { return rule.max != 0 && rule.in_use.load(std::memory_order_seq_cst) >= rule.max; }
+
+// Counts one more block of a rule with a max; false: it is full.
+bool enter_rule(SpanRule& rule) {
+  if (rule.max == 0) return true;
+  std::uint64_t in_use = rule.in_use.load(std::memory_order_relaxed);
+  do {
+    if (in_use >= rule.max) return false;
+  } while (!rule.in_use.compare_exchange_weak(in_use, in_use + 1, std::memory_order_relaxed));
+  return true;
 }
 
 void leave_rule(SpanRule& rule) {
@@ -122,11 +135,11 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
   auto const align = static_cast<std::uint32_t>(max(alignment >> kSlotShift, std::size_t{1}));
   Span* span = nullptr;
   Outcome const result = until_admitted(*heap, {0, rule}, [&](Charge& charge) {
-    Outcome const entered = enter_rule(*rule);
-    if (entered != Outcome::done) return entered;
+    if (is_full(*rule)) return Outcome::at_max;
     Outcome const made = make_span(*heap, *rule, slots_for(bytes), align, pages_for(bytes), zeroed, charge, span);
-    if (made != Outcome::done) leave_rule(*rule);
-    return made;
+    if (made != Outcome::done || enter_rule(*rule)) return made;
+    unmake_span(*heap, *rule, span);  // others were faster
+    return Outcome::at_max;
   });
   if (result == Outcome::done) {
     span->rule = static_cast<std::uint32_t>(rule - g_classes.rules);

@@ -76,7 +76,7 @@ class Attempt {
 
 template <class F>
 [[nodiscard]] inline Outcome until_admitted(Heap& heap, Place place, F attempt) noexcept {
-  Charge charge{.account = &heap.account};
+  Charge charge{.account = &heap.account, .idle = g_arena.free_dirty_bytes()};
   Outcome const first = attempt(charge);
   if (first == Outcome::done) [[likely]]
     return first;

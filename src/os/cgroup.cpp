@@ -37,13 +37,10 @@ bool read_number(char const* path, std::string_view key, std::uint64_t& value) {
     if (got < 0) break;
     length += static_cast<std::size_t>(got);
     std::string_view text(buffer, length);
-    while (!found && !text.empty()) {
-      std::size_t const end = text.find('\n');
-      if (end == std::string_view::npos && got != 0) break;
-      std::string_view const line = part(text, 0, end);
-      text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-      found = part(line, 0, key.size()) == key;
-      if (found) value = parse_number(part(line, key.size()));
+    while (!found && !text.empty() && (got == 0 || text.find('\n') != std::string_view::npos)) {
+      std::string_view const line = take_until(text, '\n');
+      found = before(line, key.size()) == key;
+      if (found) value = parse_number(after(line, key.size()));
     }
     std::memmove(buffer, text.data(), text.size());
     length = text.size();
@@ -61,17 +58,18 @@ bool read_limit(char const* path, std::uint64_t& value) {
 
 // Whether the comma list of v1 controllers (between the colons of a line of /proc/self/cgroup) names "memory".
 bool names_memory(std::string_view list) {
-  while (true) {
-    std::size_t const end = list.find(',');
-    if (part(list, 0, end) == "memory") return true;
-    if (end == std::string_view::npos) return false;
-    list.remove_prefix(end + 1);
+  while (!list.empty()) {
+    if (take_until(list, ',') == "memory") return true;
   }
+  return false;
 }
 
 // A group outside of the process's cgroup namespace: its files, and those of its ancestors, cannot be seen from here.
 bool leads_outside(std::string_view group) {
-  return group.find("/../") != std::string_view::npos || (group.size() >= 3 && part(group, group.size() - 3) == "/..");
+  while (!group.empty()) {
+    if (take_until(group, '/') == "..") return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -104,14 +102,11 @@ bool CgroupMemory::find() noexcept {
   long const length = read_file(roots_.groups, groups, sizeof groups);
   if (length <= 0) return false;
   std::string_view rest(groups, static_cast<std::size_t>(length));
-  while (!rest.empty()) {  // lines of hierarchy:controllers:path
-    std::string_view const line = part(rest, 0, rest.find('\n'));
-    rest.remove_prefix(line.size() < rest.size() ? line.size() + 1 : line.size());
-    std::size_t const first = line.find(':');
-    std::size_t const second = first == std::string_view::npos ? first : line.find(':', first + 1);
-    if (second == std::string_view::npos) continue;
-    std::string_view const controllers = part(line, first + 1, second - first - 1);
-    std::string_view const path = part(line, second + 1);
+  while (!rest.empty()) {
+    std::string_view path = take_until(rest, '\n');  // hierarchy:controllers:path
+    static_cast<void>(take_until(path, ':'));
+    if (path.find(':') == std::string_view::npos) continue;
+    std::string_view const controllers = take_until(path, ':');
     if (controllers.empty() && unified_.levels == 0) {
       find_levels(unified_, roots_.unified, path.data(), path.size(), kUnified);
     } else if (names_memory(controllers) && old_.levels == 0) {

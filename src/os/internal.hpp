@@ -46,12 +46,20 @@ class Path {
   bool cut_ = false;
 };
 
-// substr() without the exception, which this library cannot throw: what lies outside is left out.
-[[nodiscard]] constexpr std::string_view part(std::string_view text, std::size_t from,
-                                              std::size_t count = std::string_view::npos) noexcept {
-  if (from > text.size()) return {};
-  std::size_t const left = text.size() - from;
-  return {text.data() + from, count < left ? count : left};
+// The parts of `text` before and from `at` on (npos: its end). Unlike substr() they have no error to throw, which would
+// need the C++ library.
+[[nodiscard]] inline std::string_view before(std::string_view text, std::size_t at) {
+  return {text.data(), at < text.size() ? at : text.size()};
+}
+[[nodiscard]] inline std::string_view after(std::string_view text, std::size_t at) {
+  text.remove_prefix(at < text.size() ? at : text.size());
+  return text;
+}
+// Up to `mark`, which is taken off as well; all of it where there is no mark.
+[[nodiscard]] inline std::string_view take_until(std::string_view& text, char mark) {
+  std::string_view const part = before(text, text.find(mark));
+  text.remove_prefix(part.size() < text.size() ? part.size() + 1 : part.size());
+  return part;
 }
 
 // A decimal number at the beginning of `text`; kUnlimited for anything else ("max"), and for what does not fit.

@@ -38,10 +38,8 @@ Footprint footprint() noexcept {
   std::uint64_t pages[3];
   std::string_view rest(text, static_cast<std::size_t>(length));
   for (std::uint64_t& field : pages) {
-    field = parse_number(rest);
+    field = parse_number(take_until(rest, ' '));
     if (field == kUnlimited) return {};
-    std::size_t const end = rest.find(' ');
-    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
   }
   return {pages[0] * page_size(), pages[1] * page_size(), pages[2] * page_size()};
 }

@@ -36,8 +36,7 @@ bool read_stat(char const* path, Stat& stat) {
   std::uint64_t threads = 0;
   bool dead = false;
   for (int field = 3; !rest.empty(); ++field) {
-    std::size_t const end = rest.find(' ');
-    std::string_view const value = part(rest, 0, end);
+    std::string_view const value = take_until(rest, ' ');
     if (field == 3) dead = value == "Z" || value == "X" || value == "x";
     if (field == 20) threads = parse_number(value);
     if (field == 22) stat.start = parse_number(value);
@@ -47,8 +46,6 @@ bool read_stat(char const* path, Stat& stat) {
       stat.ended = dead && threads <= 1;
       return stat.start != kUnlimited && stat.stack != kUnlimited;
     }
-    if (end == std::string_view::npos) break;
-    rest.remove_prefix(end + 1);
   }
   return false;
 }
@@ -64,10 +61,9 @@ std::uint64_t namespace_number(char const* link) {
   char text[64];
   long const length = sys(SYS_readlinkat, AT_FDCWD, address(link), address(text), sizeof text);
   if (length <= 0) return 0;
-  std::string_view const name(text, static_cast<std::size_t>(length));
-  std::size_t const bracket = name.find('[');
-  if (bracket == std::string_view::npos) return 0;
-  std::uint64_t const number = parse_number(part(name, bracket + 1));
+  std::string_view digits(text, static_cast<std::size_t>(length));
+  static_cast<void>(take_until(digits, '['));
+  std::uint64_t const number = parse_number(digits);
   return number == kUnlimited ? 0 : number;
 }
 

@@ -18,7 +18,7 @@ namespace {
 using Name = Path<256>;
 using Outcome = SharedFile::Outcome;
 
-constexpr int kTries = 8;  // each is lost only to another process that made or replaced the file meanwhile
+constexpr int kTries = 100;  // each is lost only to another process that makes, replaces or removes the file meanwhile
 
 bool facts_of(int file, struct stat& facts) { return sys(SYS_fstat, file, address(&facts)) == 0; }
 

@@ -61,11 +61,17 @@ void put_all_but_capacity(CapacityLimits limits) noexcept {
   set_purge_delay(static_cast<std::uint32_t>(min(ms, std::uint64_t{1} << 30)));
 }
 
-void join_group(std::uint64_t capacity) noexcept {
+// A capacity that nobody named does not overrule the group's; a new group begins with it.
+void join_group(CapacityLimits const& limits) noexcept {
   config::Config const& settings = current();
   if (settings.group.empty()) return;
   Group& group = g_budget.group();
-  switch (group.join(settings.group.view(), capacity == CapacityLimits::kNoCapacity ? 0 : capacity)) {
+  bool const named = settings.capacity.kind != config::Capacity::Kind::automatic;
+  bool const none = limits.capacity == CapacityLimits::kNoCapacity;
+  Group::Joined const joined = group.join(settings.group.view(), named && !none ? limits.capacity : 0);
+  if (joined != Group::Joined::failed) g_budget.measure_by(Meter::Source::resident);
+  if (group.joined() && group.capacity() == Group::kNoCapacity && !none) group.set_capacity(limits.capacity);
+  switch (joined) {
     case Group::Joined::fine:
       break;
     case Group::Joined::other_capacity:
@@ -107,7 +113,7 @@ void begin(config::Config const& settings) noexcept {
 void put_in_force() noexcept {
   CapacityLimits limits;
   choose_capacity(current().capacity, limits);
-  join_group(limits.capacity);
+  join_group(limits);
   put_all_but_capacity(limits);
 }
 

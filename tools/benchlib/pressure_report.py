@@ -29,7 +29,7 @@ COLUMNS = [  # of the table of what happened: head, path, divided by, format
     ('s', 'seconds', 1, '.2f'), ('RSS MiB', 'peak_mib', 1, '.1f'), ('held MiB', 'stats.peak_held', MIB, '.1f'),
     ('waits', 'stats.waits.count', 1, '.0f'), ('waited s', 'stats.waits.total_us', 1e6, '.2f'),
     ('longest ms', 'stats.waits.longest_us', 1e3, '.0f'), ('grants', 'stats.waits.grants', 1, '.0f'),
-    ('refused', 'stats.waits.refused', 1, '.0f'), ('over MiB', 'stats.waits.over_bytes', MIB, '.1f'),
+    ('refused', 'stats.waits.refused', 1, '.0f'), ('over MiB', 'stats.over_bytes', MIB, '.1f'),
     ('empty %', 'told.empty_share', 0.01, '.2f'), ('locked %', 'told.locked_share', 0.01, '.2f'),
     ('late ms', 'told.longest_late', 1e-3, '.0f'), ('producer ms', 'told.producer_allocations.longest', 1e-3, '.1f'),
     ('consumer ms', 'told.consumer_allocations.longest', 1e-3, '.1f')]

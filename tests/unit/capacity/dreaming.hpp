@@ -26,6 +26,7 @@ class Dreaming : public Waiting {
   }
   void release_elsewhere(std::size_t bytes) {
     other_.act([&] {
+      budget_.pages_freed(static_cast<std::int64_t>(bytes));
       budget_.freed(bytes, nullptr, &others_);
       budget_.release(bytes);
     });

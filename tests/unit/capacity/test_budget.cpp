@@ -246,7 +246,7 @@ TEST(Budget, ALoweredCapacityHolds) {
   EXPECT_TRUE(charge(budget, kGiB / 2));
   budget.raise_calm_limit();
   budget.release(kGiB / 2);
-  for (int i = 0; i < test::rounds(200); ++i) {
+  for (int i = 0; i < test::rounds(60); ++i) {
     budget.configure(capacity(kGiB));
     std::atomic<bool> stop{false};
     test::in_threads(4, [&](int index) {

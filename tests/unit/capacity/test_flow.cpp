@@ -300,7 +300,7 @@ TEST(Debts, ManySleepersKeepToTheRateAndShareIt) {
         std::uint64_t const seconds = test::kSanitized ? 2 : 10;
         sleepers.run(seconds * kSecond);
         auto const what = [&] { return std::to_string(threads) + " at " + std::to_string(rate / kMiB); };
-        EXPECT_LE(sleepers.all(), rate * seconds * 22 / 10 + threads * 2 * kQuantum) << what();
+        EXPECT_LE(sleepers.all(), rate * seconds * 11 / 10 + threads * 2 * kQuantum) << what();
         EXPECT_GE(sleepers.all(), rate * seconds * 8 / 10) << what();
         EXPECT_GE(sleepers.least(), sleepers.all() / threads / 2) << what();
       }

@@ -65,8 +65,8 @@ TEST_F(Waiters, TheWakeUpIsNotTheClock) {
         wait.claim();
       }
     });
-    // By then the sleeps have become so long that the clock ends none for 600 ms.
-    std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+    // By then the sleeps have become so long that the clock ends none for more than a second.
+    std::this_thread::sleep_for(std::chrono::milliseconds(2000));
     auto const begin = std::chrono::steady_clock::now();
     ThreadAccount account{};
     freed = true;
@@ -75,7 +75,7 @@ TEST_F(Waiters, TheWakeUpIsNotTheClock) {
     if (way == release) budget.release(100);
     if (way == configured) budget.configure(capacity(1000));
     waiter.join();
-    EXPECT_LT(ms_since(begin), 450u) << "woken by the clock: " << way;
+    EXPECT_LT(ms_since(begin), 1000u) << "woken by the clock: " << way;
   });
 }
 

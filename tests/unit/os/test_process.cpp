@@ -257,9 +257,9 @@ TEST_F(Process, World) {
   char text[64] = {};
   ASSERT_GT(readlink("/proc/self/ns/pid", text, sizeof text - 1), 0);
   EXPECT_EQ("pid:[" + std::to_string(world.pid_namespace) + "]", text);
-  fake::serve("/proc/sys/kernel/random/boot_id", "8370dda9-240b-46f7-bf85-ef0e6cc62e93\n");
+  fake::serve("/proc/sys/kernel/random/boot_id", "01234567-89ab-cdef-0123-456789abcde3\n");
   os::ProcessWorld const one = os::ProcessWorld::own();
-  fake::serve("/proc/sys/kernel/random/boot_id", "8370dda9-240b-46f7-bf85-ef0e6cc62e94\n");
+  fake::serve("/proc/sys/kernel/random/boot_id", "01234567-89ab-cdef-0123-456789abcde4\n");
   EXPECT_NE(one.boot, os::ProcessWorld::own().boot);
   fake::serve("/proc/sys/kernel/random/boot_id", "");
   EXPECT_EQ(os::ProcessWorld::own().boot, 0u);
