@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """observe.py PROGRAM ARG…: runs the program twice at a capacity of 32 MiB, enforced and observed.
 
-What `observe` says would be waited must be what `enforce` waits, within a factor of two; and nobody may wait for it, nor
-be told of a delay.
+What `observe` says would be waited must be what `enforce` waits, within a factor of two; and nobody may wait for it,
+nor be told of a delay.
 """
 import json
 import os
