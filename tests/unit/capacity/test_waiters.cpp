@@ -252,7 +252,8 @@ TEST_F(Waiters, FactsWhileAllWait) {
   budget_.configure(full_at(100, 30'000));
   ASSERT_TRUE(charge(budget_, 120, Level::over));
   std::thread threads[3];
-  for (std::thread& thread : threads) thread = std::thread([&] { EXPECT_EQ(Caller().take(budget_, 10), Verdict::again); });
+  for (std::thread& thread : threads)
+    thread = std::thread([&] { EXPECT_EQ(Caller().take(budget_, 10), Verdict::again); });
   ASSERT_TRUE(waiting(3));
   StallFacts const facts = budget_.facts();
   EXPECT_EQ(facts.waiting_now, 3u);
