@@ -11,7 +11,7 @@ static void* wait_for_memory(void* unused) {
   free(block);
   answered = 1;
   pthread_testcancel();
-  CHECK(!"cancelled");
+  check_failed(__FILE__, __LINE__, "the thread is cancelled here");
   return unused;
 }
 

@@ -91,6 +91,9 @@ class Groups:
         remove(self.inner)
         remove(self.outer)
 
+    def enter(self):
+        write(os.path.join(self.inner, "cgroup.procs"), str(os.getpid()))
+
     def limit(self, level, size):
         name, none = ("memory.limit_in_bytes", "-1") if self.version == 1 else ("memory.max", "max")
         write(os.path.join(getattr(self, level), name), none if size < 0 else str(size))
@@ -125,8 +128,8 @@ def main():
             groups.limit("inner", size_in_bytes(arguments.inner))
             beside = None
             if arguments.beside:
-                beside = subprocess.Popen(shlex.split(arguments.beside), stdout=subprocess.PIPE, preexec_fn=lambda: write(
-                    os.path.join(groups.inner, "cgroup.procs"), str(os.getpid())))
+                beside = subprocess.Popen(shlex.split(arguments.beside), stdout=subprocess.PIPE,
+                                          preexec_fn=groups.enter)
                 beside.stdout.readline()  # it is ready
             threading.Thread(target=change_later, args=(groups, changes), daemon=True).start()
             command = [part.replace("{cgroup}", groups.inner) for part in arguments.command]

@@ -1,5 +1,5 @@
 /* 400 MiB that nobody touches delay nobody at a capacity of 64 MiB: not those who take them, nor another thread that
- * takes 20 MiB and touches them. Once half of the capacity of the large blocks is touched they count: untouched
+ * takes 20 MiB and touches them. Once 40 MiB of the large blocks are touched they count: untouched
  * malloc|calloc COUNT, so many blocks. */
 #include "capacity.h"
 
@@ -29,8 +29,8 @@ int main(int argc, char** argv) {
   CHECK(pthread_join(thread, NULL) == 0);
   const struct facts others = facts_now();
   printf("%llu waits and %llu grants, then %llu and %llu\n", taken.waits, taken.grants, others.waits, others.grants);
+  CHECK(taken.waits == 0 && (taken.grants == 0 || size > 64 * MIB)); /* a block that can never fit may be granted */
   CHECK(others.waits == taken.waits && others.grants == taken.grants);
-  CHECK(taken.waits == 0 && taken.grants == 0);
   CHECK(seconds_now() - begin < 2);
   for (size_t at = 0; at < 40 * MIB; at += 4 * KIB) {
     large[at / size][at % size] = 1;

@@ -5,10 +5,6 @@
 
 #include "capacity.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 enum { GRABS = 4 };
 static const double at_once = 0.5; /* a wait would take the patience of seconds that these cases set */
 
@@ -29,7 +25,4 @@ static inline void stand_at_capacity(void) {
   fill_up_to(32 * MIB);
 }
 
-#ifdef __cplusplus
-}
-#endif
 #endif
