@@ -120,8 +120,7 @@ bool Budget::try_charge(std::size_t bytes, Charge& charge) noexcept {
     return true;
   }
   charge.wanted = bytes;
-  if (!admit(bytes, charge)) return false;
-  return true;
+  return admit(bytes, charge);
 }
 
 void Budget::charge_anyhow(std::size_t bytes) noexcept { static_cast<void>(take(bytes, kNoLimit)); }
