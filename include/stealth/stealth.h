@@ -6,6 +6,7 @@
 #ifndef STEALTH_STEALTH_H
 #define STEALTH_STEALTH_H
 
+/* NOLINTBEGIN(modernize-deprecated-headers,modernize-use-using): a header for C. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -126,5 +127,6 @@ int stealth_pressure_end(uint64_t handle);
 #ifdef __cplusplus
 }
 #endif
+/* NOLINTEND(modernize-deprecated-headers,modernize-use-using) */
 
 #endif

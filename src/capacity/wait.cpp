@@ -93,13 +93,18 @@ std::uint64_t Wait::affordable(std::uint64_t ns, std::uint64_t now) noexcept {
   return min(ns, left);
 }
 
+void Wait::look_at_waiter() noexcept {
+  seen_fed_ = waiter().fed.load(std::memory_order_relaxed);
+  seen_ = waiter().word.load(std::memory_order_seq_cst);
+}
+
 // Sleeps, and learns whether it brought anything.
 void Wait::sleep(std::uint64_t ns) noexcept {
   ThreadAccount& account = *charge_.account;
   std::uint32_t const releases = budget_.flow_.releases();
   std::uint64_t const before = os::monotonic_ns();
   if (!joined_) {  // a delay: no release ends it, but new settings do
-    seen_ = waiter().word.load(std::memory_order_relaxed);
+    look_at_waiter();
     budget_.queue_.join(waiter(), nullptr, 0, before);
   }
   auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter().word);
@@ -118,8 +123,8 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   if (!joined_) static_cast<void>(budget_.queue_.leave(waiter()));
   std::uint64_t const now = os::monotonic_ns();
   budget_.stalls_.slept(now - before);
-  bool const mine = waiter().word.load(std::memory_order_seq_cst) != seen_;
-  seen_ = waiter().word.load(std::memory_order_seq_cst);
+  bool const mine = waiter().fed.load(std::memory_order_relaxed) != seen_fed_;
+  look_at_waiter();
   if (mine || others || (budget_.flow_.releases() != releases && hopeful())) {
     fed(now);
     account.fruitless /= 2;
@@ -186,7 +191,7 @@ Verdict Wait::announce() noexcept {
   if (charge_.account->spent || patience_ns_ == 0 || limits_.max_elapsed_ns == 0) return Verdict::exhausted;
   begin(now, kShortestSleep);
   fed_ns_ = now;
-  seen_ = waiter().word.load(std::memory_order_relaxed);
+  look_at_waiter();
   budget_.queue_.join(waiter(), place_.key, for_pages_ ? charge_.wanted : 0, began_ns_);
   joined_ = true;
   budget_.hand_out();

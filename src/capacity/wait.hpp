@@ -43,6 +43,7 @@ class Wait {
   [[nodiscard]] Verdict wait_for_release() noexcept;
   [[nodiscard]] Verdict overdraw() noexcept;
   void begin(std::uint64_t now, std::uint64_t first_sleep) noexcept;
+  void look_at_waiter() noexcept;
   void sleep(std::uint64_t ns) noexcept;
   void fed(std::uint64_t now) noexcept;
   [[nodiscard]] bool sleep_in_group(std::uint64_t ns) noexcept;
@@ -62,6 +63,7 @@ class Wait {
   bool for_pages_ = true, joined_ = false, in_vain_ = false, may_not_wait_ = false;
   std::uint32_t changes_ = 0;        // Budget::changes_ as this call knows them
   std::uint32_t seen_ = 0;           // waiter().word before the caller's last try
+  std::uint32_t seen_fed_ = 0;       // waiter().fed then
   std::uint32_t fruitless_ = 0;      // sleeps in a row during which nothing was released
   std::uint64_t in_silence_ns_ = 0;  // slept since anything was released
   std::uint64_t began_ns_ = 0, fed_ns_ = 0, patience_ns_ = 0;

@@ -45,19 +45,20 @@ bool WaitQueue::wake_key(void const* key) noexcept {
   for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = List<Waiter>::next(waiter)) {
     if (waiter->key != key) continue;
     found = true;
-    wake(*waiter, false);
+    wake(*waiter, Why::blocks);
   }
   return found;
 }
 
 void WaitQueue::wake_first() noexcept {
   Hold hold(mutex_);
-  if (Waiter* const waiter = first_wanting(); waiter != nullptr) wake(*waiter, false);
+  if (Waiter* const waiter = first_wanting(); waiter != nullptr) wake(*waiter, Why::look);
 }
 
 void WaitQueue::wake_all() noexcept {
   Hold hold(mutex_);
-  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = List<Waiter>::next(waiter)) wake(*waiter, true);
+  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = List<Waiter>::next(waiter))
+    wake(*waiter, Why::change);
 }
 
 void WaitQueue::after_fork_in_child() noexcept {
@@ -73,9 +74,10 @@ Waiter* WaitQueue::first_wanting() const noexcept {
   return waiter;
 }
 
-void WaitQueue::wake(Waiter& waiter, bool in_any_case) noexcept {
+void WaitQueue::wake(Waiter& waiter, Why why) noexcept {
+  if (why == Why::grant || why == Why::blocks) waiter.fed.fetch_add(1, std::memory_order_relaxed);
   waiter.word.fetch_add(1, std::memory_order_seq_cst);
-  if (in_any_case || waiter.listening.load(std::memory_order_seq_cst))
+  if (why == Why::grant || why == Why::change || waiter.listening.load(std::memory_order_seq_cst))
     os::futex_wake(reinterpret_cast<std::uint32_t const*>(&waiter.word), 1);
 }
 

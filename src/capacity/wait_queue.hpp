@@ -19,6 +19,7 @@ struct Waiter : ListNode {
   std::uint64_t since_ns = 0;
   bool queued = false;
   std::atomic<std::uint32_t> word{0};  // changes when the waiter should look again
+  std::atomic<std::uint32_t> fed{0};   // changes when there is something for it: a grant, or blocks that it can use
   std::atomic<bool> listening{false};  // any event may wake it; else a grant only
 };
 
@@ -46,7 +47,7 @@ class WaitQueue {
       waiter->granted = waiter->wanted;
       waiter->wanted = 0;
       wanting_.fetch_sub(1, std::memory_order_relaxed);
-      wake(*waiter, true);
+      wake(*waiter, Why::grant);
       any = true;
     }
     return any;
@@ -60,7 +61,8 @@ class WaitQueue {
 
  private:
   [[nodiscard]] Waiter* first_wanting() const noexcept;
-  static void wake(Waiter& waiter, bool in_any_case) noexcept;
+  enum class Why : std::uint8_t { grant, blocks, look, change };
+  static void wake(Waiter& waiter, Why why) noexcept;
 
   std::atomic<std::uint32_t> count_{0};
   std::atomic<std::uint32_t> wanting_{0};

@@ -86,14 +86,18 @@ void join_group(CapacityLimits const& limits) noexcept {
 // Applies the change to `settings`. Where it is refused they may be changed all the same, and `why` says more.
 stealth_error change(config::Config& settings, std::string_view name, std::string_view value, config::Line& why) {
   config::Setting const* const setting = config::find_setting(name);
-  if (setting != nullptr && !setting->live) {
+  if (setting == nullptr) {
+    config::describe({config::Why::unknown_name, &config::nearest_setting(name), name, value, {}}, why);
+    return STEALTH_UNKNOWN_SETTING;
+  }
+  if (!setting->live) {
     why.add(setting->variable).add(": is read at start only; set it in the environment of the program");
     return STEALTH_NOT_LIVE;
   }
   config::Problem problem;
   if (!config::set(settings, name, value, problem)) {
     config::describe(problem, why);
-    return problem.why == config::Why::unknown_name ? STEALTH_UNKNOWN_SETTING : STEALTH_INVALID_VALUE;
+    return STEALTH_INVALID_VALUE;
   }
   if (setting->works != nullptr && !setting->works(settings)) {
     why.add(setting->variable).add("='").add_escaped(value, 96).add("': no effect yet in this version; leave it at ");

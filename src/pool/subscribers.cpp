@@ -40,7 +40,7 @@ struct Slot {
 constexpr std::uint32_t kSlots = STEALTH_MOST_SUBSCRIPTIONS;
 
 constinit Mutex g_mutex;  // guards what follows. No callback runs under it
-constinit Slot g_slots[kSlots];
+constinit Slot g_slots[kSlots] = {};
 constinit std::uint32_t g_active = 0;  // == slots in State::active
 // Each helper has a number; one that finds another number here ends. So an old one, in a callback still, and a new one
 // do not get into each other's way.

@@ -12,7 +12,7 @@ static void refused(const char* name, const char* value, int error, const char* 
   CHECK(api.check(name, value, why, sizeof why) == error);
   if (strcmp(why, reason) != 0) {
     fprintf(stderr, "%s\n%s\n", why, reason);
-    CHECK(!"the reason is as expected");
+    check_failed(__FILE__, __LINE__, "the reason is as expected");
   }
   CHECK(strchr(api.error_message(error), ';') != NULL);
 }

@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
     snprintf(name, sizeof name, "control-test.%d", (int)getpid());
     setenv("STEALTH_GROUP", name, 1);
     execv(argv[0], argv);
-    CHECK(!"it can be executed again");
+    check_failed(__FILE__, __LINE__, "it can be executed again");
   }
   if (argc == 2) {
     return member();

@@ -75,7 +75,8 @@ int main(int argc, char** argv) {
   const struct stealth_statistics now = stats_now();
   printf("%llu waits, longest %.1f ms, in the callback %.1f ms\n", (unsigned long long)now.waits, 1e3 * slowest,
          1e3 * slowest_need);
-  CHECK(now.waits >= ROUNDS && now.refusals == 0 && now.grants == 0);
+  CHECK(now.waits >= ROUNDS && now.refusals == 0);
+  CHECK(now.grants <= 2 * ROUNDS); /* what the callback was given */
   CHECK(slowest < 1 && slowest_need < 1);
   CHECK(now.peak <= now.capacity + MIB);
   return 0;

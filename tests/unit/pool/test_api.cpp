@@ -88,7 +88,7 @@ TEST_F(Api, StatsOfANewerProgram) {
 
 TEST_F(Api, StatsWithoutRoom) {
   struct stealth_statistics now;
-  for (std::uint64_t const size : {0, 1, 8, 15}) {
+  for (std::uint64_t const size : {0u, 1u, 8u, 15u}) {
     now.size = size;
     EXPECT_EQ(stealth_stats(&now), STEALTH_INVALID_ARGUMENT) << size;
   }

@@ -93,7 +93,8 @@ TEST(Header, SubscriptionsMoveAndEnd) {
   EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): which is what is tested
   EXPECT_TRUE(second);
   EXPECT_EQ(context.use_count(), 2);
-  second = std::move(second);
+  auto& same = second;
+  second = std::move(same);
   EXPECT_TRUE(second);
   second = {};
   EXPECT_FALSE(second);
