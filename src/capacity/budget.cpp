@@ -279,11 +279,13 @@ void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
     look_at_.store(held + 16 * kMiB, kRelaxed);
   } else if (meter_.source() == Meter::Source::cgroup) {
     offset_.store(static_cast<std::int64_t>(reading.used) - static_cast<std::int64_t>(held), kRelaxed);
-    capacity_.store(thousandths(reading.limit, cgroup_share_.load(kRelaxed)), kRelaxed);
+    bool const limited = reading.limit != os::kUnlimited;
+    capacity_.store(limited ? thousandths(reading.limit, cgroup_share_.load(kRelaxed)) : CapacityLimits::kNoCapacity,
+                    kRelaxed);
     // Others of the cgroup grow, too: there may be many of them.
     std::uint64_t const soft = soft_point();
     std::uint64_t const room = reading.used < soft ? soft - reading.used : 0;
-    look_at_.store(held + max(room / 64, kLeastGrowthToLook), kRelaxed);
+    look_at_.store(held + (limited ? max(room / 64, kLeastGrowthToLook) : 16 * kMiB), kRelaxed);
   } else {
     std::uint64_t const missing = held > reading.used ? held - reading.used : 0;
     if (group_.joined()) {

@@ -18,7 +18,7 @@ Meter::Reading Meter::read() noexcept {
     }
     os::CgroupMemory::Reading now{};
     bool const valid = cgroup_.read(now);
-    return {valid && now.limit != os::kUnlimited, now.used, now.limit};
+    return {valid, now.used, now.limit};
   }
   os::Footprint const now = os::footprint();
   return {now.resident != 0, now.resident - (now.shared < now.resident ? now.shared : 0), 0};

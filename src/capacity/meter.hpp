@@ -26,7 +26,7 @@ class Meter {
   struct Reading {
     bool valid;
     std::uint64_t used;   // bytes, to be compared with the capacity
-    std::uint64_t limit;  // cgroup: its limit now
+    std::uint64_t limit;  // cgroup: its limit now; os::kUnlimited: it has none any more
   };
   // A few system calls, some ten microseconds. One thread at a time.
   [[nodiscard]] Reading read() noexcept;

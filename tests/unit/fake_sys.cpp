@@ -67,8 +67,8 @@ std::size_t length_of(long wanted) {
 
 long futex(Futexes const& rules, std::uint32_t const* word, long operation, long value, timespec const* timeout) {
   if (operation == FUTEX_WAIT_PRIVATE) {
-    auto const ns = static_cast<std::uint64_t>(timeout->tv_sec) * 1'000'000'000 +
-                    static_cast<std::uint64_t>(timeout->tv_nsec);
+    auto const ns =
+        static_cast<std::uint64_t>(timeout->tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(timeout->tv_nsec);
     return rules.wait(word, static_cast<std::uint32_t>(value), ns);
   }
   rules.wake(word);

@@ -40,7 +40,8 @@ TEST_F(Backoff, NoDelayIsLongerThanOneMayBe) {
   }
 }
 
-// Longer: a larger debt at a lower rate. Shorter: each sleep in a row that brought nothing, down to a part, not to none.
+// Longer: a larger debt at a lower rate. Shorter: each sleep in a row that brought nothing, down to a part, not to
+// none.
 TEST_F(Backoff, ApproachFollowsTheDebtAndTheRate) {
   for (int i = 0; i < test::rounds(300'000); ++i) {
     BackoffLimits const limits = any_limits();
@@ -70,8 +71,7 @@ TEST_F(Backoff, ApproachMatchesTheRate) {
     std::uint64_t const rate = kMiB + any(64 * kGiB);
     std::uint64_t const debt = 4 * kKiB + any(4 * kGiB);
     double const exact = std::min(static_cast<double>(debt) * 1e9 / static_cast<double>(rate), kHour * 1.0);
-    auto const delay =
-        static_cast<double>(delay_ns(limits, {.phase = Phase::approach, .bytes = debt, .rate = rate}));
+    auto const delay = static_cast<double>(delay_ns(limits, {.phase = Phase::approach, .bytes = debt, .rate = rate}));
     ASSERT_NEAR(delay, exact, exact / 100 + 1000) << debt << " at " << rate;
   }
 }
@@ -238,7 +238,8 @@ TEST_F(Backoff, PatienceIsBoundedByTheSetting) {
   }
 }
 
-// Where the policy lets allocations through, the first wait is short: it often holds up the very thread that would free.
+// Where the policy lets allocations through, the first wait is short: it often holds up the very thread that would
+// free.
 TEST_F(Backoff, WhoMayGoOverHopesShortlyAtFirst) {
   BackoffLimits const limits;
   for (std::uint64_t const capacity : {kMiB, 100 * kMiB, 100 * kGiB}) {

@@ -73,7 +73,8 @@ TEST_F(Soft, SmallDebtsAreNotSleptFor) {
   Caller caller;
   std::uint64_t const quantum = debt_quantum(limits_.capacity);
   std::uint64_t most = 0;
-  for (std::uint64_t bytes = 0; bytes + 512 < quantum; bytes += 512) most = std::max(most, take(caller, 512, Verdict::again));
+  for (std::uint64_t bytes = 0; bytes + 512 < quantum; bytes += 512)
+    most = std::max(most, take(caller, 512, Verdict::again));
   EXPECT_EQ(most, 0u);
 }
 

@@ -325,7 +325,8 @@ TEST(Askers, ThreadsAreCountedOnceAWindow) {
     }
     EXPECT_EQ(count, threads);
     // One of them alone goes on.
-    for (std::uint64_t const end = now + 3 * kLawWindowNs; now < end; now += kMs) count = flow.count_asker(seen[0], now);
+    for (std::uint64_t const end = now + 3 * kLawWindowNs; now < end; now += kMs)
+      count = flow.count_asker(seen[0], now);
     EXPECT_EQ(count, 1u);
   }
 }

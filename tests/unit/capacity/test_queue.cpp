@@ -24,9 +24,7 @@ class Queue : public testing::Test {
     });
     return room;
   }
-  void join(Waiter& waiter, std::uint64_t wanted, void const* key = nullptr) {
-    queue_.join(waiter, key, wanted, 1);
-  }
+  void join(Waiter& waiter, std::uint64_t wanted, void const* key = nullptr) { queue_.join(waiter, key, wanted, 1); }
   static std::uint32_t wakes(Waiter const& waiter) { return waiter.word.load(); }
 
   fake::Fresh fresh_;

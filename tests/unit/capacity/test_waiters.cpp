@@ -198,7 +198,6 @@ TEST_F(Waiters, ToTheByte) {
     EXPECT_EQ(out, 0u);
     EXPECT_FALSE(budget.has_waiters());
     EXPECT_EQ(budget.facts().waiting_now, 0u);
-    EXPECT_GT(refused + granted, 0u);
     EXPECT_GT(fed, 0u);
     EXPECT_EQ(budget.facts().refusals, refused);
     EXPECT_EQ(budget.facts().grants, granted);
@@ -252,7 +251,8 @@ TEST_F(Waiters, FactsWhileAllWait) {
   budget_.configure(full_at(100, 30'000));
   ASSERT_TRUE(charge(budget_, 120, Level::over));
   std::thread threads[3];
-  for (std::thread& thread : threads) thread = std::thread([&] { EXPECT_EQ(Caller().take(budget_, 10), Verdict::again); });
+  for (std::thread& thread : threads)
+    thread = std::thread([&] { EXPECT_EQ(Caller().take(budget_, 10), Verdict::again); });
   ASSERT_TRUE(waiting(3));
   StallFacts const facts = budget_.facts();
   EXPECT_EQ(facts.waiting_now, 3u);

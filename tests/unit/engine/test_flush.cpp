@@ -65,8 +65,8 @@ TEST(Flush, TheTableIsHiddenAndShown) {
     EXPECT_EQ(serving_class(100), c);
     EXPECT_EQ(pop(100), nullptr) << "though the list has one";
     // Everything works; it is only slow.
-    for (std::size_t const size : {std::size_t{0}, std::size_t{1}, std::size_t{100}, std::size_t{5000}, kMaxSmall,
-                                   std::size_t{100'000}}) {
+    for (std::size_t const size :
+         {std::size_t{0}, std::size_t{1}, std::size_t{100}, std::size_t{5000}, kMaxSmall, std::size_t{100'000}}) {
       Block block = test::make_blocks(1, size, size)[0];
       block.at = static_cast<char*>(reallocate(block.at, size + 3000));
       EXPECT_TRUE(test::intact(block));
