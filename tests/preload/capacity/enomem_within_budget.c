@@ -20,8 +20,10 @@ int main(void) {
   }
   printf("%.3f s, %d slow\n", waited, slow);
   CHECK((waited > 0.45 && waited < 1 && slow <= 6) || standing_in());
-  CHECK_FAILS(calloc(1, 2 * MIB), ENOMEM);
-  CHECK_FAILS(aligned_alloc(4096, 3 * MIB), ENOMEM);
+  if (!standing_in()) {
+    CHECK_FAILS(calloc(1, 2 * MIB), ENOMEM);
+    CHECK_FAILS(aligned_alloc(4096, 3 * MIB), ENOMEM);
+  }
   give_back(2 * MIB);
   const double begin = seconds_now();
   void* block = touched(MIB);

@@ -5,7 +5,7 @@
 static void* release(void* unused) {
   for (int i = 0; i < 80; ++i) {
     sleep_ms(16);
-    free(filling[--filled]);
+    give_back(1);
   }
   return unused;
 }

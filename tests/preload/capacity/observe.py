@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 """observe.py PROGRAM ARG…: runs the program twice at a capacity of 32 MiB, enforced and observed.
 
-What `observe` says would be waited must be what `enforce` waits, within a factor of two; and nobody may wait for it,
-nor be told of a delay.
+What `observe` says would be waited must be what `enforce` waits, within a factor of two; and nobody may wait for it.
 """
 import json
 import os
@@ -34,8 +33,10 @@ def main():
     faults = []
     if enforced["count"] == 0 or enforced["observed_us"] != 0:
         faults.append("nothing was waited when it was enforced, or something observed")
-    if observed["count"] != 0 or observed["longest_sleep_us"] != 0 or observed["grants"] != 0 or len(lines) != 1 or "nothing is delayed" not in lines[0]:
-        faults.append("somebody was delayed, granted or told something though it was only observed")
+    if observed["count"] != 0 or observed["longest_sleep_us"] != 0 or observed["grants"] != 0:
+        faults.append("somebody was delayed or granted something though it was only observed")
+    if len(lines) != 1 or "would slow down; nothing is delayed" not in lines[0]:
+        faults.append("that it was only observed was not said, or not once")
     if not waited / 2 <= predicted <= waited * 2:
         faults.append("the prediction is off by more than a factor of two")
     if faults:

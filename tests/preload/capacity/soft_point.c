@@ -33,6 +33,8 @@ int main(int argc, char** argv) {
   done = 1;
   CHECK(pthread_join(thread, NULL) == 0);
   printf("first wait at %zu KiB\n", first / KIB);
-  CHECK(first >= strtoul(argv[2], NULL, 10) * MIB && first <= strtoul(argv[3], NULL, 10) * MIB);
+  if (!standing_in()) {
+    CHECK(first >= strtoul(argv[2], NULL, 10) * MIB && first <= strtoul(argv[3], NULL, 10) * MIB);
+  }
   return 0;
 }

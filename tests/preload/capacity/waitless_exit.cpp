@@ -24,7 +24,7 @@ __attribute__((destructor)) void of_the_file() { at_the_end(); }
 
 void* exits(void*) { exit(0); }
 void* returns(void*) {
-  sleep_ms(50);  // the main thread is gone by then
+  sleep_ms(300);  // the main thread is gone by then
   return nullptr;
 }
 
