@@ -41,14 +41,15 @@ def libc_heap(smaps):
 
 
 class Server:
-    def __init__(self, side, argv, env=None):
+    def __init__(self, side, argv, env=None, enter=lambda: None):
+        """`enter` runs in the child before it becomes the server, as the server's user."""
         self.argv = argv
         self.log = side.dir / f'server{len(side.servers)}.log'
         # A session of its own, so that workers can be ended by its id; asked to end if the test dies without a word.
         with open(self.log, 'wb') as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=side.dir,
                                             env=side.env(env), start_new_session=True,
-                                            preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+                                            preexec_fn=lambda: (LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM), enter()),
                                             **side.who())
         self.pid = self.process.pid
 

@@ -1,5 +1,6 @@
 """A memory limit that needs no root: a memory cgroup where one can be made, else a watcher, which ends the process
-by SIGKILL when its resident size passes the limit, as a container would. Used by demo.py, which knows no difference:
+by SIGKILL when its resident size passes the limit, as a container would. Used by demo.py, which knows no difference,
+and by the tests of real programs:
 
     with limit.make(bytes) as it:
         … preexec_fn=it.enter …        # in the child, before it becomes the program
@@ -24,6 +25,9 @@ class Watcher:
         pass
 
     def enter(self):
+        pass
+
+    def adopt(self, pid):
         pass
 
     def exceeded(self, resident):
@@ -83,7 +87,12 @@ class Cgroup:
                 time.sleep(0.02)
 
     def enter(self):
-        self._write("cgroup.procs", os.getpid())
+        self.adopt(os.getpid())
+
+    def adopt(self, pid):
+        """For a process that may not enter by itself, as it runs as another user. What it holds already stays counted
+        where it was; its children, and what it takes from now on, count here."""
+        self._write("cgroup.procs", pid)
 
     def exceeded(self, _resident):
         return False

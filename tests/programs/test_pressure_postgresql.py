@@ -1,0 +1,197 @@
+#!/usr/bin/python3
+"""PostgreSQL: backends with large sorts, all in one STEALTH_GROUP with one capacity; work_mem allows each of them more
+than the machine has. A backend is a process, and gives its memory back when its statement ends: what the others wait
+for takes seconds.
+
+Shown are statements that start while another one holds its memory: they wait for its end. And statements that all grow
+at once, to more than there is: no order of waiting helps then, but enomem makes an error of some statements, where
+plain the kernel kills a backend, and with it the sessions of all.
+
+In groups of processes that fall silent, what is free should go back at once: STEALTH_PURGE_DELAY=0. And under `grant`
+a request waits in vain only for a moment, so this needs enomem, and patience for as long as a statement takes."""
+import glob
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+
+from harness import fail, need
+from pressure import MIB, Pressure, anonymous, check, mib, waits_of
+from server import free_port
+
+USER = 'postgres'
+ROWS = 30_000  # of 1 KiB each
+# The whole table is sorted in memory; what comes out depends on each row's place.
+SORT = ("SELECT count(*), sum(place * length(line)) FROM (SELECT line, row_number() OVER (ORDER BY line) AS place FROM "
+        f"(SELECT md5(i::text) || repeat('x', 1000) AS line FROM generate_series(1, {ROWS}) i) rows) places")
+RIGHT = f'{ROWS}|{1032 * ROWS * (ROWS + 1) // 2}'
+OPTIONS = {'fsync': 'off', 'autovacuum': 'off', 'jit': 'off', 'shared_buffers': '16MB', 'work_mem': '1GB',
+           'hash_mem_multiplier': '1', 'max_parallel_workers_per_gather': '0'}
+NO_MEMORY, LOST = 'ERROR:  out of memory', 'server closed the connection unexpectedly'
+
+
+def programs():
+    """The newest installed version; Debian keeps these out of PATH."""
+    versions = sorted(glob.glob('/usr/lib/postgresql/*/bin'), key=lambda path: float(path.split('/')[4]))
+    directory = versions[-1] if versions else '/usr/lib/postgresql/<version>/bin'
+    return {name: need(f'{directory}/{name}') for name in ('initdb', 'postgres', 'pg_ctl', 'psql')}
+
+
+class Cluster:
+    """A running server of a side, watched, on a copy of the one cluster that all sides start from."""
+
+    def __init__(self, side):
+        self.side, self.port, self.data = side, free_port(), side.dir / 'data'
+        if os.getuid() == 0:
+            side.user = USER
+            shutil.chown(side.dir, USER)
+        subprocess.run(['cp', '-a', trial.base / 'cluster/made', self.data], check=True)
+        options = [word for name, value in OPTIONS.items() for word in ('-c', f'{name}={value}')]
+        self.server = side.serve([pg['postgres'], '-D', self.data, '-p', self.port, '-h', '127.0.0.1', '-k', '',
+                                  *options], self.accepts)
+        if side.limit:
+            side.limit.adopt(self.server.pid)
+        self.watch = side.watch(self.server.pid)
+
+    def __enter__(self):
+        self.watch.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.watch.__exit__()
+        if error == (None, None, None):
+            self.server.stop(lambda: self.side.run([pg['pg_ctl'], 'stop', '-D', self.data, '-m', 'fast', '-w'],
+                                                   record=False, preload=False))
+
+    def accepts(self):
+        try:
+            return (self.data / 'postmaster.pid').read_text().splitlines()[7].startswith('ready')
+        except (FileNotFoundError, IndexError):
+            return False
+
+    def psql(self):
+        link = [pg['psql'], '-h', '127.0.0.1', '-p', str(self.port), '-U', USER]
+        return subprocess.Popen([*link, '-q', '-X', '-At', 'postgres'], env=self.side.env(preload=False),
+                                cwd=self.side.dir, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, **self.side.who())
+
+    def works(self):
+        return self.psql().communicate('SELECT 1;\n', timeout=60)[0].strip() == '1'
+
+    def said(self, text):
+        return text in self.server.log.read_text(errors='backslashreplace')
+
+
+class Session:
+    """One psql, and so one backend."""
+
+    def __init__(self, cluster):
+        self.psql = cluster.psql()
+        self.backend = int(self.ask('SELECT pg_backend_pid();'))
+
+    def tell(self, *statements):
+        self.psql.stdin.write('\n'.join(statements) + '\n')
+        self.psql.stdin.flush()
+
+    def ask(self, *statements):
+        """They give one line."""
+        self.tell(*statements)
+        return self.psql.stdout.readline().strip()
+
+    def close(self, last=''):
+        """All that it answers from here on, and its errors."""
+        return self.psql.communicate(last, timeout=60)
+
+
+HOLDS_S = 1.5
+
+
+def one_after_the_other(side):
+    """One client takes its time over its result, and so holds its sort; another one's sort comes meanwhile. Plain, the
+    first lets go when the second is done, else after HOLDS_S. Returns how long the second took, and the most that all
+    held."""
+    with Cluster(side) as cluster:
+        first, second = Session(cluster), Session(cluster)
+        before = anonymous(first.backend)
+        first.ask('BEGIN;', f'DECLARE rows CURSOR FOR SELECT i FROM generate_series(1, {ROWS}) i '
+                            "ORDER BY md5(i::text) || repeat('x', 1000);", 'FETCH FROM rows;')
+        print(f'{side.name}: the first holds {mib(anonymous(first.backend) - before)} more for its cursor')
+        start = time.monotonic()
+        second.tell(SORT + ';')
+        if side.preloaded:
+            time.sleep(HOLDS_S)
+            first.tell('CLOSE rows;', 'COMMIT;')
+        answer, errors = second.close()
+        seconds = time.monotonic() - start
+        first.ask(*([] if side.preloaded else ['CLOSE rows;', 'COMMIT;']), 'SELECT 1;')
+        idle = anonymous(first.backend) - before
+        errors += first.close()[1]
+        if answer.strip() != RIGHT or errors:
+            cluster.server.fail(f'the second got {answer}, not {RIGHT}; {errors}')
+    print(f'{side.name}: the second took {seconds:.1f} s; peak {mib(cluster.watch.peak)}; the first, idle, keeps '
+          f'{mib(idle)}')
+    return seconds, cluster.watch.peak
+
+
+def all_at_once(side, clients):
+    """Returns how many statements went well, got an error, lost their server; and the most that all held."""
+    with Cluster(side) as cluster:
+        sessions = [Session(cluster) for _ in range(clients)]
+        for session in sessions:
+            session.tell(SORT + ';')
+        results = [session.close() for session in sessions]
+        cluster.server.wait_until(cluster.works)  # after a crash it starts again
+        alone, _ = Session(cluster).close(SORT + ';')
+    if alone.strip() != RIGHT or any(text.strip() not in ('', RIGHT) for text, _ in results):
+        fail(f'{side.name}: wrong answers: {results}, and then {alone}')
+    good = sum(text.strip() == RIGHT for text, _ in results)
+    refused, lost = (sum(what in errors for _, errors in results) for what in (NO_MEMORY, LOST))
+    killed = cluster.said(f'was terminated by signal {int(signal.SIGKILL)}')
+    print(f'{side.name}: {clients} statements: {good} right, {refused} out of memory, {lost} lost their server; '
+          f'{"a backend was killed, " if killed else ""}peak {mib(cluster.watch.peak)}')
+    return good, refused, lost, killed, cluster.watch.peak
+
+
+def waited(scene):
+    """The backends that had to wait, the postmaster and its helpers among them."""
+    found = [p for p in trial.figures(scene, 'postgres') if p['waits']['count'] or p['waits']['refused']]
+    for process in found:
+        print(f'  {waits_of(process)}')
+    return found
+
+
+pg = programs()
+if os.getuid() == 0 and USER not in (entry.pw_name for entry in pwd.getpwall()):
+    fail(f'no user {USER}: the package postgresql makes it')
+with Pressure() as trial:
+    with trial.scene('cluster') as side:
+        if os.getuid() == 0:
+            side.user = USER
+            shutil.chown(side.dir, USER)
+        side.run([pg['initdb'], '-D', side.dir / 'made', '-U', USER, '-A', 'trust', '--locale', 'C.UTF-8', '--no-sync'],
+                 record=False)
+    group = {'group': f'test-{os.getpid()}', 'on_exhausted': 'enomem', 'purge_delay': '0'}
+
+    with trial.scene('one after the other, plain') as side:
+        plain_s, plain = one_after_the_other(side)
+    with trial.scene('one after the other', capacity='56m', backoff_patience='30s', backoff_max_elapsed='60s',
+                     backoff_budget='100%', **group) as side:
+        seconds, held = one_after_the_other(side)
+    second = waited('one after the other')[0]
+    check({'the sum is far above the capacity without': plain > 75 * MIB, 'and near it with': held < 75 * MIB,
+           'the second waited for the end of the first': seconds > max(HOLDS_S, plain_s),
+           'it says so': second['waits']['longest_us'] > 500_000 and second['waits']['refused'] == 0},
+          (plain_s, plain, seconds, held, second['waits']))
+
+    clients = 6
+    with trial.scene('all at once, plain', limit='150m') as side:
+        good, refused, lost, killed, plain = all_at_once(side, clients)
+    check({'a backend was killed, and the others lost their server': killed and lost > 1}, (good, refused, lost, killed))
+    with trial.scene('all at once', limit='150m', capacity='96m', **group) as side:
+        good, refused, lost, killed, held = all_at_once(side, clients)
+    waited('all at once')
+    check({'nobody was killed': not killed and not lost, 'each statement ended in order': good + refused == clients,
+           'some were refused': refused >= 1, 'the sum was bounded': held < 140 * MIB},
+          (good, refused, lost, killed, held))
