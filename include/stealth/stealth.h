@@ -1,14 +1,17 @@
-/* libstealth's C API: what the process holds, and how it is held back. C99 and later; C++ programs may prefer
- * stealth.hpp. docs/api.md tells the same with examples.
+/* libstealth's C API: what the process holds, and how it is held back; with it come the explicit pools (pool.h). C99
+ * and later; C++ programs may prefer stealth.hpp. docs/api.md tells the same with examples.
  *
  * Every function may be called from any thread at any time, but not from a signal handler (stealth_stats() may). None
- * of them is ever held up at the capacity. Bytes and nanoseconds throughout; texts are UTF-8 and end with a NUL. */
+ * of those in this file is ever held up at the capacity. Bytes and nanoseconds throughout; texts are UTF-8 and end with
+ * a NUL. */
 #ifndef STEALTH_STEALTH_H
 #define STEALTH_STEALTH_H
 
 /* NOLINTBEGIN(modernize-deprecated-headers,modernize-use-using): a header for C. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stealth/error.h>
+#include <stealth/pool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,25 +19,6 @@ extern "C" {
 
 /* The library's version, "MAJOR.MINOR.PATCH"; valid for the life of the process. */
 char const* stealth_version(void);
-
-/* --- errors ---------------------------------------------------------------------------- */
-
-/* What the functions below return. The numbers stay; there may be more of them in later versions. */
-enum stealth_error {
-  STEALTH_OK = 0,
-  STEALTH_INVALID_ARGUMENT = 1,  /* a pointer that must not be NULL, or a structure's size that cannot be */
-  STEALTH_UNKNOWN_SETTING = 2,   /* no setting has this name */
-  STEALTH_INVALID_VALUE = 3,     /* the setting does not take this value: stealth_check() says what it takes */
-  STEALTH_NOT_LIVE = 4,          /* the setting is read at start only */
-  STEALTH_NOT_SUPPORTED = 5,     /* the value is right, and this version does not act on it yet */
-  STEALTH_NOT_ENOUGH_MEMORY = 6, /* the system gives no memory */
-  STEALTH_NO_THREAD = 7,         /* the system gives no thread */
-  STEALTH_TOO_MANY = 8,          /* so many subscriptions cannot be had: STEALTH_MOST_SUBSCRIPTIONS */
-  STEALTH_INVALID_HANDLE = 9     /* not a subscription's, or it has ended before */
-};
-
-/* What an error means, and what can be done about it: one line for any number, valid for the life of the process. */
-char const* stealth_error_message(int error);
 
 /* --- figures ---------------------------------------------------------------------------- */
 
@@ -74,6 +58,7 @@ struct stealth_statistics {
   uint32_t mode;          /* enum stealth_mode, as in force now */
   uint32_t policy;        /* enum stealth_policy (STEALTH_ON_EXHAUSTED), as in force now */
   uint32_t reserved;      /* 0 */
+  uint64_t pools;         /* of `held`: memory of explicit pools */
 };
 
 /* Fills in what the library knows of as many bytes as stats->size says. Takes no lock, so it answers though every

@@ -8,10 +8,11 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <new>
-#include <string>
+#include <stealth/error.hpp>
+#include <stealth/pmr.hpp>
+#include <stealth/pool.hpp>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
@@ -22,26 +23,6 @@ inline namespace v0 {  // the library itself has names in namespace stealth, too
 
 // The library's version, "MAJOR.MINOR.PATCH"; valid for the life of the process.
 [[nodiscard]] inline std::string_view version() noexcept { return stealth_version(); }
-
-// --- errors ---
-
-enum class errc {
-  invalid_argument = STEALTH_INVALID_ARGUMENT,
-  unknown_setting = STEALTH_UNKNOWN_SETTING,      // no setting has this name
-  invalid_value = STEALTH_INVALID_VALUE,          // the setting does not take this value
-  not_live = STEALTH_NOT_LIVE,                    // the setting is read at start only
-  not_supported = STEALTH_NOT_SUPPORTED,          // this version does not act on the value yet
-  not_enough_memory = STEALTH_NOT_ENOUGH_MEMORY,  // == std::errc::not_enough_memory
-  no_thread = STEALTH_NO_THREAD,                  // == std::errc::resource_unavailable_try_again
-  too_many = STEALTH_TOO_MANY,                    // STEALTH_MOST_SUBSCRIPTIONS are in use
-  invalid_handle = STEALTH_INVALID_HANDLE,
-};
-
-// Its name is "stealth"; its messages say what, why, and what to do.
-[[nodiscard]] __attribute__((visibility("default"))) std::error_category const& category() noexcept;
-[[nodiscard]] inline std::error_code make_error_code(errc error) noexcept {
-  return {static_cast<int>(error), category()};
-}
 
 // --- figures ---
 
@@ -117,7 +98,7 @@ class [[nodiscard]] PressureSubscription {
   template <class Subscriber>
   void begin(std::shared_ptr<Subscriber> subscriber, std::error_code& error) noexcept {
     int const code = stealth_on_pressure(Subscriber::call, subscriber.get(), &handle_);
-    error = code == STEALTH_OK ? std::error_code() : make_error_code(static_cast<errc>(code));
+    error = detail::error_from(code);
     if (!error) callback_ = std::move(subscriber);
   }
 
@@ -126,40 +107,6 @@ class [[nodiscard]] PressureSubscription {
 };
 
 namespace detail {
-
-[[noreturn]] inline void fail(std::error_code error, [[maybe_unused]] char const* what) {
-#ifdef __cpp_exceptions
-  throw std::system_error(error, what);
-#else
-  static_cast<void>(error);
-  std::abort();
-#endif
-}
-
-class Category final : public std::error_category {
- public:
-  [[nodiscard]] char const* name() const noexcept override { return "stealth"; }
-  [[nodiscard]] std::string message(int error) const override { return stealth_error_message(error); }
-  [[nodiscard]] std::error_condition default_error_condition(int error) const noexcept override {
-    switch (static_cast<errc>(error)) {
-      case errc::invalid_argument:
-      case errc::unknown_setting:
-      case errc::invalid_value:
-      case errc::invalid_handle:
-        return std::errc::invalid_argument;
-      case errc::not_live:
-        return std::errc::operation_not_permitted;
-      case errc::not_supported:
-        return std::errc::not_supported;
-      case errc::not_enough_memory:
-        return std::errc::not_enough_memory;
-      case errc::no_thread:
-      case errc::too_many:
-        return std::errc::resource_unavailable_try_again;
-    }
-    return {error, *this};
-  }
-};
 
 // A text that ends with a NUL, on the stack: nothing is allocated. What is too long to be right, or has a NUL in it,
 // becomes a text that no setting takes.
@@ -193,14 +140,9 @@ struct Subscriber : std::enable_shared_from_this<Subscriber<Callback>> {
 
 }  // namespace detail
 
-[[nodiscard]] inline std::error_category const& category() noexcept {
-  static detail::Category const instance;
-  return instance;
-}
-
 inline void set(std::string_view name, std::string_view value, std::error_code& error) noexcept {
   int const code = stealth_set(detail::Name(name).c_str(), detail::Value(value).c_str());
-  error = code == STEALTH_OK ? std::error_code() : make_error_code(static_cast<errc>(code));
+  error = detail::error_from(code);
 }
 
 inline void set(std::string_view name, std::string_view value) {
@@ -242,8 +184,5 @@ template <class Callback>
 
 }  // namespace v0
 }  // namespace stealth
-
-template <>
-struct std::is_error_code_enum<stealth::errc> : std::true_type {};
 
 #endif

@@ -189,7 +189,7 @@ bool Arena::is_valid() const noexcept {
     }
   }
   return listed == free_runs && free_dirty == free_dirty_pages_.load(std::memory_order_relaxed) &&
-         charged * kPage == budget_.facts().held;
+         charged * kPage + budget_.held_outside() == budget_.facts().held;
 }
 
 }  // namespace stealth

@@ -137,6 +137,10 @@ class Budget {
   // Ends a request: gives back what was reserved for it and not used.
   void settle(ThreadAccount& account) noexcept;
   void release(std::size_t bytes) noexcept;
+  // Of what is charged, so many bytes more (or less) are not the arena's.
+  void count_outside(std::int64_t bytes) noexcept {
+    outside_.fetch_add(static_cast<std::uint64_t>(bytes), std::memory_order_relaxed);
+  }
   // `bytes` became free that others can use though no page was given back: blocks of the heap, or class, `key`; null:
   // pages that anybody can have. `account`: of the thread that has just freed them; null: they were freed before, and
   // only now come to light.
@@ -152,6 +156,7 @@ class Budget {
 
   // --- reading ---
   [[nodiscard]] std::uint64_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t held_outside() const noexcept { return outside_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t used() const noexcept { return used_with(held()); }
   // Whether somebody waits, or soon may: frees should then come to light at once.
   [[nodiscard]] bool under_pressure() const noexcept {
@@ -194,9 +199,10 @@ class Budget {
   void set_threshold() noexcept;
   void wake_everybody() noexcept;
 
-  // held_ == kPage x the sum of the arena's charged pages (Arena::is_valid asserts it), plus what is granted to waiters
-  // and not used yet
+  // held_ == kPage x the sum of the arena's charged pages + outside_ (Arena::is_valid asserts it), plus what is granted
+  // to waiters and not used yet
   alignas(64) std::atomic<std::uint64_t> held_{0};
+  std::atomic<std::uint64_t> outside_{0};
   std::atomic<std::uint64_t> peak_{0};
   // A charge up to here needs no thought: the least of the calm limit, the soft point and where to look next, in terms
   // of held_.

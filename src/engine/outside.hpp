@@ -42,6 +42,20 @@ void set_purge_delay(std::uint32_t ms) noexcept;
 void forbid_waits() noexcept;
 void allow_waits() noexcept;
 
+// Memory that others than the engine hold for the program (explicit pools) counts like its own.
+enum class Waiting : std::uint32_t {
+  as_malloc = 0,        // may be held up at the capacity, and then follows the policy, which may refuse
+  never = 1,            // is let through, over the capacity if need be
+  refused_instead = 2,  // where it would be held up it is refused
+};
+// False: refused, and nothing is charged. The caller holds no lock.
+[[nodiscard]] bool charge_outside(std::size_t bytes, Waiting how) noexcept;
+void release_outside(std::size_t bytes) noexcept;
+
+// The calling thread's number: small, its own while it lives, and later another thread's.
+inline constexpr std::uint32_t kNoThreadNumber = ~std::uint32_t{0};  // no memory for what a thread needs
+[[nodiscard]] std::uint32_t thread_number() noexcept;
+
 // Maps and touches the blocks that classes ask for at start; false if they could not all be had.
 bool preallocate() noexcept;
 

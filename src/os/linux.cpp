@@ -1,6 +1,7 @@
 // Memory, waiting, time and files on Linux; see os.hpp for the contract.
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -17,6 +18,12 @@
 #endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
 #endif
 
 namespace stealth::os {
@@ -76,6 +83,29 @@ bool exclude_from_dumps(void* at, std::size_t bytes) noexcept {
   return sys(SYS_madvise, address(at), number(bytes), MADV_DONTDUMP) == 0;
 }
 
+bool decommit(void* at, std::size_t bytes) noexcept {
+  // A mapping in place of the old one is one call for both, and locked memory is no obstacle to it. It needs a mapping
+  // more for a moment, of which the process may have no more: then in two steps.
+  if (sys(SYS_mmap, address(at), number(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+          0) == address(at))
+    return true;
+  return purge(at, bytes) && sys(SYS_mprotect, address(at), number(bytes), PROT_NONE) == 0;
+}
+
+bool lock_in_memory(void* at, std::size_t bytes) noexcept {
+  return sys(SYS_mlock2, address(at), number(bytes), MLOCK_ONFAULT) == 0;
+}
+
+bool purge_locked(void* at, std::size_t bytes) noexcept {
+  if (sys(SYS_madvise, address(at), number(bytes), MADV_DONTNEED_LOCKED) == 0) return true;
+  // Before Linux 5.18 the lock is in the way.
+  return sys(SYS_munlock, address(at), number(bytes)) == 0 && purge(at, bytes) && lock_in_memory(at, bytes);
+}
+
+bool advise_huge_pages(void* at, std::size_t bytes) noexcept {
+  return sys(SYS_madvise, address(at), number(bytes), MADV_HUGEPAGE) == 0;
+}
+
 void futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept {
   timespec const timeout = to_timespec(timeout_ns);
   sys(SYS_futex, address(word), FUTEX_WAIT_PRIVATE, expected, address(&timeout));
@@ -108,6 +138,13 @@ std::uint32_t coarse_ms() noexcept {
   timespec now;
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   return static_cast<std::uint32_t>(now.tv_sec * 1000 + now.tv_nsec / 1'000'000);
+}
+
+bool barrier_in_all_threads() noexcept {
+  if (sys(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0) return true;
+  // The first time, and perhaps after a fork, the process has not said yet that it will ask.
+  return sys(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 &&
+         sys(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
 }
 
 int process_id() noexcept { return static_cast<int>(sys(SYS_getpid)); }

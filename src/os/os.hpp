@@ -34,6 +34,15 @@ bool unmap(void* at, std::size_t bytes) noexcept;
 [[nodiscard]] bool fill_hole(void* at, std::size_t bytes, bool usable) noexcept;
 // Leaves the range out of core dumps.
 bool exclude_from_dumps(void* at, std::size_t bytes) noexcept;
+// Gives the contents back to the kernel and keeps the addresses, which fault from then on; locked memory, too.
+[[nodiscard]] bool decommit(void* at, std::size_t bytes) noexcept;
+// Keeps the pages of the range in memory as they are touched. False beyond RLIMIT_MEMLOCK.
+[[nodiscard]] bool lock_in_memory(void* at, std::size_t bytes) noexcept;
+// purge() for pages that lock_in_memory() holds, and goes on to hold. False: they are as they were, or not locked any
+// more.
+[[nodiscard]] bool purge_locked(void* at, std::size_t bytes) noexcept;
+// Asks for huge pages; a kernel without them refuses.
+bool advise_huge_pages(void* at, std::size_t bytes) noexcept;
 
 // --- waiting, time, threads
 // --------------------------------------------------------------------------------------------- Sleeps while *word ==
@@ -47,6 +56,9 @@ void yield() noexcept;
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 // A few milliseconds of grain, no system call.
 [[nodiscard]] std::uint32_t coarse_ms() noexcept;
+// When it returns, every other thread of the process has passed a full memory barrier since it was called; no barrier
+// of theirs is needed in their own code. False where the kernel cannot, or may not by the process's sandbox.
+[[nodiscard]] bool barrier_in_all_threads() noexcept;
 [[nodiscard]] int process_id() noexcept;
 [[nodiscard]] int thread_id() noexcept;
 [[nodiscard]] bool thread_exists(int thread) noexcept;

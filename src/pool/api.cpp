@@ -20,15 +20,32 @@ STEALTH_API char const* stealth_error_message(int error) {
     case STEALTH_NOT_LIVE:
       return "not live: the setting is read at start only; set it in the environment of the program";
     case STEALTH_NOT_SUPPORTED:
-      return "not supported: this version does not act on the value yet; leave the setting at its default";
+      return "not supported: this version or system does not act on the value; leave the setting or option at its "
+             "default";
     case STEALTH_NOT_ENOUGH_MEMORY:
-      return "not enough memory: the system gives none; free some, or raise the limit";
+      return "not enough memory: the system gives none, or the capacity is reached; free some, or raise the limit";
     case STEALTH_NO_THREAD:
       return "no thread: the system gives none for the callbacks; look at RLIMIT_NPROC and the cgroup's pids.max";
     case STEALTH_TOO_MANY:
-      return "too many subscriptions: all 64 are in use; end one";
+      return "too many: all 64 subscriptions, or all pools, are in use; end one";
     case STEALTH_INVALID_HANDLE:
-      return "invalid handle: no subscription has it, or it has ended (in a forked child all have); subscribe anew";
+      return "invalid handle: no subscription or pool has it, or it has ended (in a forked child all subscriptions "
+             "have); make a new one";
+    case STEALTH_POOL_FULL:
+      return "pool full: no block is free and the pool has as many as it may have; put some back, wait with "
+             "get_for, or make it larger";
+    case STEALTH_PREALLOC_OUT_OF_BOUNDS:
+      return "preallocation out of bounds: more blocks than the pool may have; preallocate at most max_blocks";
+    case STEALTH_INVALID_BLOCK:
+      return "invalid block: not exactly what the pool gave out, or put back before; put what get gave, whole and once";
+    case STEALTH_POOL_CLOSED:
+      return "pool closed: it gives and takes nothing any more; make a new one";
+    case STEALTH_OUT_OF_RANGE:
+      return "out of range: beyond the end of what is there, or larger than may be; look at the size first";
+    case STEALTH_TIMED_OUT:
+      return "timed out: nothing came back in the time given; wait longer, or put more back";
+    case STEALTH_INVALID_OPTIONS:
+      return "invalid options: a value that cannot be met, or a product too large to address; see the options' comments";
     default:
       return "unknown error: not one of libstealth's, or of a later version; see stealth_version()";
   }

@@ -1,6 +1,7 @@
 // See control.hpp.
 #include "pool/control.hpp"
 
+#include <cstddef>
 #include <cstring>
 
 #include "arena/arena.hpp"
@@ -50,6 +51,7 @@ int stats(struct stealth_statistics* into) {
   now.group_members = g_budget.group().members();
   now.mode = static_cast<std::uint32_t>(limits.mode);
   now.policy = static_cast<std::uint32_t>(limits.on_exhausted);
+  now.pools = g_budget.held_outside();
   std::memcpy(into, &now, static_cast<std::size_t>(now.size));
   return STEALTH_OK;
 }
@@ -87,9 +89,17 @@ int on_pressure(stealth_pressure_callback* callback, void* context, std::uint64_
 
 int pressure_end(std::uint64_t handle) { return subscribers::end(handle); }
 
+int charge(std::uint64_t bytes, std::uint32_t how) {
+  see_to_start();
+  return charge_outside(bytes, static_cast<Waiting>(how)) ? STEALTH_OK : STEALTH_NOT_ENOUGH_MEMORY;
+}
+
+void release(std::uint64_t bytes) { release_outside(bytes); }
+
 }  // namespace
 
-constinit Control const g_own_control = {sizeof(Control), stats, set, check, trim_all, on_pressure, pressure_end};
+constinit Control const g_own_control = {sizeof(Control), stats,        set,    check,  trim_all,
+                                         on_pressure,     pressure_end, charge, release};
 
 void control_after_fork_in_child() noexcept {
   live::after_fork_in_child();

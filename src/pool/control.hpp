@@ -18,6 +18,10 @@ struct Control {
   int (*trim)(std::uint64_t* given_back);
   int (*on_pressure)(stealth_pressure_callback* callback, void* context, std::uint64_t* handle);
   int (*pressure_end)(std::uint64_t handle);
+  // Memory of explicit pools; `how` is a Waiting (engine/outside.hpp). Called through charge.hpp, which knows what an
+  // older table lacks.
+  int (*charge)(std::uint64_t bytes, std::uint32_t how);
+  void (*release)(std::uint64_t bytes);
 };
 
 // On the budget and the engine that this library brings.
