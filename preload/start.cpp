@@ -86,6 +86,16 @@ std::size_t reservation_bytes() {
   return left == os::kUnlimited ? kReservation : static_cast<std::size_t>(min<std::uint64_t>(kReservation, left / 2));
 }
 
+void before_fork() {
+  control_before_fork();
+  fork_prepare();
+}
+
+void after_fork_in_parent() {
+  fork_in_parent();
+  control_after_fork_in_parent();
+}
+
 void after_fork_in_child() {
   fork_in_child();
   control_after_fork_in_child();
@@ -101,7 +111,7 @@ void start_engine() {
   g_verbosity = static_cast<Verbosity>(g_settings.verbose);
   if (!served) g_settings.stats = {};
   live::begin(g_settings);
-  pthread_atfork(fork_prepare, fork_in_parent, after_fork_in_child);
+  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
   g_budget.report_holders_by(say_who_holds);
   live::put_in_force();

@@ -123,7 +123,8 @@ class Pool {
   }
   [[nodiscard]] Block get(std::error_code& error) noexcept {
     void* block = nullptr;
-    return made(stealth_pool_get(pool_, &block), block, error);
+    int const code = stealth_pool_get(pool_, &block);
+    return made(code, block, error);
   }
 
   // Waits for a block to come back where the pool is full; the full time, also where no other thread could put one.
@@ -138,7 +139,8 @@ class Pool {
   template <class Rep, class Period>
   [[nodiscard]] Block get_for(std::chrono::duration<Rep, Period> timeout, std::error_code& error) noexcept {
     void* block = nullptr;
-    return made(stealth_pool_get_for(pool_, nanoseconds(timeout), &block), block, error);
+    int const code = stealth_pool_get_for(pool_, nanoseconds(timeout), &block);
+    return made(code, block, error);
   }
   // Of any clock; one that is set meanwhile is looked at again when its time should have come.
   template <class Clock, class Duration>

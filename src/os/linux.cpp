@@ -22,6 +22,9 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1
 #endif
@@ -90,6 +93,15 @@ bool decommit(void* at, std::size_t bytes) noexcept {
           0) == address(at))
     return true;
   return purge(at, bytes) && sys(SYS_mprotect, address(at), number(bytes), PROT_NONE) == 0;
+}
+
+bool populate(void* at, std::size_t bytes) noexcept {
+  long const result = sys(SYS_madvise, address(at), number(bytes), MADV_POPULATE_WRITE);
+  if (result != -EINVAL) return result == 0;
+  // Before Linux 5.14 there is no way to be told, but by a signal.
+  auto volatile* const bytes_of = static_cast<char*>(at);
+  for (std::size_t page = page_size(), offset = 0; offset < bytes; offset += page) bytes_of[offset] = bytes_of[offset];
+  return true;
 }
 
 bool lock_in_memory(void* at, std::size_t bytes) noexcept {

@@ -36,6 +36,8 @@ bool unmap(void* at, std::size_t bytes) noexcept;
 bool exclude_from_dumps(void* at, std::size_t bytes) noexcept;
 // Gives the contents back to the kernel and keeps the addresses, which fault from then on; locked memory, too.
 [[nodiscard]] bool decommit(void* at, std::size_t bytes) noexcept;
+// Touches all pages of the range, so that they are there. False where the kernel has none.
+[[nodiscard]] bool populate(void* at, std::size_t bytes) noexcept;
 // Keeps the pages of the range in memory as they are touched. False beyond RLIMIT_MEMLOCK.
 [[nodiscard]] bool lock_in_memory(void* at, std::size_t bytes) noexcept;
 // purge() for pages that lock_in_memory() holds, and goes on to hold. False: they are as they were, or not locked any

@@ -30,7 +30,9 @@ extern constinit Control const g_own_control;
 // The table in force. Defined by whoever links: preload/control.cpp, or interposer.cpp for libstealthpool.
 [[nodiscard]] Control const& control() noexcept;
 
-// In a forked child, after the engine's own handler.
+// fork: before the engine's own handler, and after it in parent and child.
+void control_before_fork() noexcept;
+void control_after_fork_in_parent() noexcept;
 void control_after_fork_in_child() noexcept;
 
 }  // namespace stealth

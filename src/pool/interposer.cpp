@@ -26,13 +26,25 @@ Control const* interposers() noexcept {
   return table->size >= offsetof(Control, charge) ? table : nullptr;  // what the first version had
 }
 
+void before_fork() {
+  control_before_fork();
+  fork_prepare();
+}
+
+void after_fork_in_parent() {
+  fork_in_parent();
+  control_after_fork_in_parent();
+}
+
 void after_fork_in_child() {
   fork_in_child();
   control_after_fork_in_child();
 }
 
+// Also where the interposer's table is in force: pools of a static library are this one's all the same.
 __attribute__((constructor)) void look_at_load() {
-  if (&control() == &g_own_control) pthread_atfork(fork_prepare, fork_in_parent, after_fork_in_child);
+  static_cast<void>(control());
+  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 }  // namespace

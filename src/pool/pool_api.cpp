@@ -1,0 +1,185 @@
+// The C functions of include/stealth/pool.h, and with them the way of a get and a put:
+//
+//   stealth_pool_get -> core_of: is the handle good?
+//                    -> Magazine::enter: is this thread's magazine its own?  -> take_from: the block on top
+//                    -> otherwise get_slowly -> PoolCore::take, under the mutex
+//   stealth_pool_put -> the same, with index_of: is it a block?  -> give_to: one compare-and-swap, is it out?
+#include <cstring>
+
+#include "os/os.hpp"
+#include "pool/pool_heads.hpp"
+
+#define STEALTH_API extern "C" __attribute__((visibility("default")))
+
+namespace stealth {
+
+inline PoolCore::Quick PoolCore::take_from(Magazine& own, void*& block) noexcept {
+  if (own.size() == 0) return Quick::not_here;
+  std::uint32_t const i = own.pop();
+  std::atomic<std::uint32_t>& its = word(i);
+  static_cast<void>(its.load(std::memory_order_acquire));  // after what its last user did with it
+  its.store(kUsed, std::memory_order_relaxed);
+  block = block_at(i);
+  return Quick::done;
+}
+
+inline PoolCore::Quick PoolCore::give_to(Magazine& own, void* block, std::size_t size) noexcept {
+  std::uint64_t const index = index_of(block);
+  if (index >= reach() || size != block_size_) [[unlikely]]
+    return Quick::invalid;
+  if (own.size() == Magazine::kBlocks || wipes_) [[unlikely]]
+    return Quick::not_here;
+  auto const i = static_cast<std::uint32_t>(index);
+  std::uint32_t expected = kUsed;
+  if (!word(i).compare_exchange_strong(expected, kFree, std::memory_order_acq_rel, std::memory_order_relaxed))
+      [[unlikely]]
+    return Quick::invalid;
+  own.push(i);
+  return Quick::done;
+}
+
+namespace {
+
+// After so long nobody wants to know.
+constexpr std::uint64_t kForEver = PoolCore::kNoWait - 1;
+
+__attribute__((noinline)) int get_slowly(stealth_pool* handle, void** block, std::uint64_t until) noexcept {
+  if (block == nullptr) return STEALTH_INVALID_ARGUMENT;
+  *block = nullptr;
+  PoolCore* const core = core_of(handle);
+  if (core == nullptr) return STEALTH_INVALID_HANDLE;
+  return core->take(handle, Pointers(block, sizeof *block), 1, until);
+}
+
+__attribute__((noinline)) int put_slowly(stealth_pool* handle, void* block, std::size_t size) noexcept {
+  PoolCore* const core = core_of(handle);
+  if (core == nullptr) return STEALTH_INVALID_HANDLE;
+  return core->give(handle, block, size);
+}
+
+struct stealth_pool_options const kAllDefaults = {sizeof(struct stealth_pool_options), 0, 0, 0, 0, 0};
+
+// Of a program of another version: what it does not have is 0, and what this library does not know must be.
+stealth_error read_options(struct stealth_pool_options const* from, struct stealth_pool_options& into) noexcept {
+  if (from == nullptr) {
+    into = kAllDefaults;
+    return STEALTH_OK;
+  }
+  if (from->size < offsetof(struct stealth_pool_options, block_size) + sizeof from->block_size)
+    return STEALTH_INVALID_ARGUMENT;
+  into = {};
+  std::memcpy(&into, from, static_cast<std::size_t>(min(from->size, std::uint64_t{sizeof into})));
+  auto const* const bytes = reinterpret_cast<unsigned char const*>(from);
+  constexpr std::uint64_t kLargestSize = 4096;
+  if (from->size > kLargestSize) return STEALTH_INVALID_ARGUMENT;
+  for (std::uint64_t at = sizeof into; at < from->size; ++at) {
+    if (bytes[at] != 0) return STEALTH_INVALID_OPTIONS;
+  }
+  return STEALTH_OK;
+}
+
+}  // namespace
+
+}  // namespace stealth
+
+using stealth::core_of;
+using stealth::Magazine;
+using stealth::PoolCore;
+using stealth::t_pool_thread;
+
+static inline int get(stealth_pool* pool, void** block, uint64_t until) noexcept {
+  if (PoolCore* const core = core_of(pool); core != nullptr && block != nullptr) [[likely]] {
+    Magazine& own = core->own_magazine();
+    if (own.enter(t_pool_thread.id)) [[likely]] {
+      auto const result = core->take_from(own, *block);
+      own.leave();
+      if (result == PoolCore::Quick::done) [[likely]]
+        return STEALTH_OK;
+    }
+  }
+  return stealth::get_slowly(pool, block, until);
+}
+
+STEALTH_API int stealth_pool_get(stealth_pool* pool, void** block) { return get(pool, block, PoolCore::kNoWait); }
+
+STEALTH_API int stealth_pool_put(stealth_pool* pool, void* block, size_t size) {
+  if (PoolCore* const core = core_of(pool); core != nullptr) [[likely]] {
+    Magazine& own = core->own_magazine();
+    if (own.enter(t_pool_thread.id)) [[likely]] {
+      auto const result = core->give_to(own, block, size);
+      own.leave();
+      if (result == PoolCore::Quick::done) [[likely]]
+        return STEALTH_OK;
+      if (result == PoolCore::Quick::invalid) return STEALTH_INVALID_BLOCK;
+    }
+  }
+  return stealth::put_slowly(pool, block, size);
+}
+
+STEALTH_API int stealth_pool_get_until(stealth_pool* pool, uint64_t monotonic_ns, void** block) {
+  return get(pool, block, stealth::min(monotonic_ns, stealth::kForEver));
+}
+
+STEALTH_API int stealth_pool_get_for(stealth_pool* pool, uint64_t timeout_ns, void** block) {
+  std::uint64_t const now = stealth::os::monotonic_ns();
+  return stealth_pool_get_until(pool, timeout_ns < stealth::kForEver - now ? now + timeout_ns : stealth::kForEver,
+                                block);
+}
+
+STEALTH_API int stealth_pool_get_bulk(stealth_pool* pool, void** blocks, size_t count, size_t stride) {
+  PoolCore* const core = core_of(pool);
+  if (core == nullptr) return STEALTH_INVALID_HANDLE;
+  if ((blocks == nullptr && count != 0) || stride < sizeof *blocks) return STEALTH_INVALID_ARGUMENT;
+  return core->take(pool, stealth::Pointers(blocks, stride), count, PoolCore::kNoWait);
+}
+
+STEALTH_API int stealth_pool_put_bulk(stealth_pool* pool, void* const* blocks, size_t count, size_t stride) {
+  PoolCore* const core = core_of(pool);
+  if (core == nullptr) return STEALTH_INVALID_HANDLE;
+  if ((blocks == nullptr && count != 0) || stride < sizeof *blocks) return STEALTH_INVALID_ARGUMENT;
+  return core->give_all(pool, stealth::Pointers(blocks, stride), count);
+}
+
+STEALTH_API int stealth_pool_create(uint64_t max_blocks, struct stealth_pool_options const* options,
+                                    stealth_pool** pool) {
+  if (pool == nullptr) return STEALTH_INVALID_ARGUMENT;
+  *pool = nullptr;
+  struct stealth_pool_options given;
+  stealth_error const error = stealth::read_options(options, given);
+  return error == STEALTH_OK ? stealth::create_pool(max_blocks, given, *pool) : error;
+}
+
+STEALTH_API int stealth_pool_close(stealth_pool* pool) {
+  PoolCore* const core = core_of(pool);
+  return core == nullptr ? STEALTH_INVALID_HANDLE : core->close(pool);
+}
+
+STEALTH_API int stealth_pool_destroy(stealth_pool* pool) { return stealth::destroy_pool(pool); }
+
+STEALTH_API int stealth_pool_trim(stealth_pool* pool, uint64_t* given_back) {
+  std::uint64_t bytes = 0;
+  PoolCore* const core = core_of(pool);
+  stealth_error const error = core == nullptr ? STEALTH_INVALID_HANDLE : core->trim(pool, bytes);
+  if (given_back != nullptr) *given_back = bytes;
+  return error;
+}
+
+STEALTH_API int stealth_pool_owns(stealth_pool* pool, void const* address, int* owns) {
+  if (owns == nullptr) return STEALTH_INVALID_ARGUMENT;
+  bool result = false;
+  PoolCore* const core = core_of(pool);
+  stealth_error const error = core == nullptr ? STEALTH_INVALID_HANDLE : core->owns(pool, address, result);
+  *owns = result ? 1 : 0;
+  return error;
+}
+
+STEALTH_API int stealth_pool_stats(stealth_pool* pool, struct stealth_pool_statistics* stats) {
+  constexpr std::size_t kLeast = offsetof(struct stealth_pool_statistics, block_size) + sizeof stats->block_size;
+  if (stats == nullptr || stats->size < kLeast) return STEALTH_INVALID_ARGUMENT;
+  PoolCore* const core = core_of(pool);
+  struct stealth_pool_statistics now = {};
+  now.size = stealth::min(stats->size, std::uint64_t{sizeof now});
+  stealth_error const error = core == nullptr ? STEALTH_INVALID_HANDLE : core->read(pool, now);
+  if (error == STEALTH_OK) std::memcpy(stats, &now, static_cast<std::size_t>(now.size));
+  return error;
+}
