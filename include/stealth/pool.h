@@ -53,7 +53,7 @@ struct stealth_pool_options {
  * the system cannot keep memory out of core dumps. STEALTH_TOO_MANY: STEALTH_MOST_POOLS are there. */
 int stealth_pool_create(uint64_t max_blocks, struct stealth_pool_options const* options, stealth_pool** pool);
 
-#define STEALTH_MOST_POOLS 65536
+#define STEALTH_MOST_POOLS 16384
 
 /* Gives all of the pool's memory back to the kernel at once. Blocks that are still out are gone, too: touching them
  * ends the program (SIGSEGV), also later, since their addresses are not used again soon; their number is reported in

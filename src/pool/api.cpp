@@ -27,7 +27,7 @@ STEALTH_API char const* stealth_error_message(int error) {
     case STEALTH_NO_THREAD:
       return "no thread: the system gives none for the callbacks; look at RLIMIT_NPROC and the cgroup's pids.max";
     case STEALTH_TOO_MANY:
-      return "too many: all 64 subscriptions, or all pools, are in use; end one";
+      return "too many: all 64 subscriptions, or all 16384 pools, are in use; end one";
     case STEALTH_INVALID_HANDLE:
       return "invalid handle: no subscription or pool has it, or it has ended (in a forked child all subscriptions "
              "have); make a new one";

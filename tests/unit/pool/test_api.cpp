@@ -138,7 +138,7 @@ TEST_F(Api, TheReasonFitsAnyRoom) {
 
 TEST_F(Api, EveryErrorHasAMessageOfItsOwn) {
   std::set<std::string> messages;
-  for (int error = STEALTH_OK; error <= STEALTH_INVALID_HANDLE; ++error) {
+  for (int error = STEALTH_OK; error <= STEALTH_INVALID_OPTIONS; ++error) {
     std::string const message = stealth_error_message(error);
     EXPECT_TRUE(messages.insert(message).second) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos);
@@ -147,9 +147,10 @@ TEST_F(Api, EveryErrorHasAMessageOfItsOwn) {
       EXPECT_NE(message.find("; "), std::string::npos) << message;
     }
   }
-  EXPECT_EQ(std::string(stealth_error_message(STEALTH_TOO_MANY)).find(std::to_string(STEALTH_MOST_SUBSCRIPTIONS)),
-            std::string("too many subscriptions: all ").size());
-  for (int const error : {-1, STEALTH_INVALID_HANDLE + 1, 1 << 30}) {
+  EXPECT_EQ(std::string(stealth_error_message(STEALTH_TOO_MANY)),
+            "too many: all " + std::to_string(STEALTH_MOST_SUBSCRIPTIONS) + " subscriptions, or all " +
+                std::to_string(STEALTH_MOST_POOLS) + " pools, are in use; end one");
+  for (int const error : {-1, STEALTH_INVALID_OPTIONS + 1, 1 << 30}) {
     EXPECT_FALSE(messages.contains(stealth_error_message(error)));
     EXPECT_NE(std::string(stealth_error_message(error)).find("unknown error"), std::string::npos);
   }

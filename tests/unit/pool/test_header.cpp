@@ -22,12 +22,18 @@ TEST(Header, ErrorsAreErrorCodes) {
 
 TEST(Header, ErrorsMeanWhatTheyMeanElsewhere) {
   using stealth::errc;
-  for (errc const error : {errc::invalid_argument, errc::unknown_setting, errc::invalid_value, errc::invalid_handle})
+  for (errc const error : {errc::invalid_argument, errc::unknown_setting, errc::invalid_value, errc::invalid_handle,
+                           errc::prealloc_out_of_bounds, errc::invalid_block, errc::invalid_options})
     EXPECT_EQ(make_error_code(error), std::errc::invalid_argument);
   EXPECT_EQ(make_error_code(errc::not_supported), std::errc::not_supported);
   EXPECT_EQ(make_error_code(errc::not_enough_memory), std::errc::not_enough_memory);
   EXPECT_EQ(make_error_code(errc::no_thread), std::errc::resource_unavailable_try_again);
   EXPECT_EQ(make_error_code(errc::too_many), std::errc::resource_unavailable_try_again);
+  EXPECT_EQ(make_error_code(errc::pool_full), std::errc::resource_unavailable_try_again);
+  EXPECT_EQ(make_error_code(errc::pool_closed), std::errc::bad_file_descriptor);
+  EXPECT_EQ(make_error_code(errc::out_of_range), std::errc::result_out_of_range);
+  EXPECT_EQ(make_error_code(errc::timed_out), std::errc::timed_out);
+  EXPECT_EQ(make_error_code(errc::not_enough_memory), std::errc::not_enough_memory);
   EXPECT_EQ(stealth::category().default_error_condition(77).value(), 77);
 }
 
