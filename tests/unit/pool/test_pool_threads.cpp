@@ -172,7 +172,7 @@ TEST(PoolThreads, FromOneThreadToAnother) {
   Pool pool(64);
   std::mutex mutex;
   std::vector<Block> queue;
-  int const count = rounds(50000);
+  int const count = rounds(20000);
   in_threads(2, [&](int me) {
     for (int i = 0; i < count;) {
       std::lock_guard const hold(mutex);
@@ -267,60 +267,56 @@ TEST(PoolThreads, TrimAndFiguresMeanwhile) {
 
 TEST(PoolThreads, CloseInTheMidst) {
   constexpr int kThreads = 4;
-  in_a_child([] {
-    for (int i = 0; i < rounds(200); ++i) {
-      bool const wipe = i % 2 == 0;
-      Pool pool(kThreads * 8, {.block_size = 256, .wipe_on_put = wipe});
-      std::atomic<int> seen{0};
-      in_threads(kThreads + 1, [&](int me) {
-        if (me == kThreads) {
-          while (seen < 50) std::this_thread::yield();
-          pool.close();
+  for (int i = 0; i < rounds(200); ++i) {
+    bool const wipe = i % 2 == 0;
+    Pool pool(kThreads * 8, {.block_size = 256, .wipe_on_put = wipe});
+    std::atomic<int> seen{0};
+    in_threads(kThreads + 1, [&](int me) {
+      if (me == kThreads) {
+        while (seen < 50) std::this_thread::yield();
+        pool.close();
+        return;
+      }
+      for (;;) {
+        std::error_code error;
+        // Not touched: with the pool its memory may go at any moment.
+        std::span<std::byte> const raw = pool.get(error).release();
+        if (error) {
+          ASSERT_EQ(error, errc::pool_closed);
           return;
         }
-        for (;;) {
-          std::error_code error;
-          // Not touched: with the pool its memory may go at any moment.
-          std::span<std::byte> const raw = pool.get(error).release();
-          if (error) {
-            ASSERT_EQ(error, errc::pool_closed);
-            return;
-          }
-          ++seen;
-          error = error_of_put(pool, raw);
-          ASSERT_TRUE(!error || error == errc::pool_closed) << error.message();
-        }
-      });
-      ASSERT_EQ(pool.alloc_count(), 0u);
-    }
-  });
+        ++seen;
+        error = error_of_put(pool, raw);
+        ASSERT_TRUE(!error || error == errc::pool_closed) << error.message();
+      }
+    });
+    ASSERT_EQ(pool.alloc_count(), 0u);
+  }
 }
 
 TEST(PoolThreads, WaitersWhenItCloses) {
   constexpr int kThreads = 6;
-  in_a_child([] {
-    for (int i = 0; i < rounds(100); ++i) {
-      Pool pool(2, {.block_size = 256});
-      std::atomic<int> seen{0};
-      in_threads(kThreads + 1, [&](int me) {
-        if (me == kThreads) {
-          while (seen < 20) std::this_thread::yield();
-          pool.close();
+  for (int i = 0; i < rounds(100); ++i) {
+    Pool pool(2, {.block_size = 256});
+    std::atomic<int> seen{0};
+    in_threads(kThreads + 1, [&](int me) {
+      if (me == kThreads) {
+        while (seen < 20) std::this_thread::yield();
+        pool.close();
+        return;
+      }
+      for (;;) {
+        std::error_code error;
+        std::span<std::byte> const raw = pool.get_for(60s, error).release();
+        if (error) {
+          ASSERT_EQ(error, errc::pool_closed);
           return;
         }
-        for (;;) {
-          std::error_code error;
-          std::span<std::byte> const raw = pool.get_for(60s, error).release();
-          if (error) {
-            ASSERT_EQ(error, errc::pool_closed);
-            return;
-          }
-          ++seen;
-          static_cast<void>(error_of_put(pool, raw));
-        }
-      });
-    }
-  });
+        ++seen;
+        static_cast<void>(error_of_put(pool, raw));
+      }
+    });
+  }
 }
 
 TEST(PoolThreads, ManyPoolsComeAndGo) {
