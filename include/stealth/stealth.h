@@ -10,6 +10,7 @@
 /* NOLINTBEGIN(modernize-deprecated-headers,modernize-use-using): a header for C. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stealth/buffer_pool.h>
 #include <stealth/error.h>
 #include <stealth/pool.h>
 

@@ -10,9 +10,12 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <stealth/buffer_pmr.hpp>
+#include <stealth/buffer_pool.hpp>
 #include <stealth/error.hpp>
 #include <stealth/pmr.hpp>
 #include <stealth/pool.hpp>
+#include <stealth/stream.hpp>
 #include <string_view>
 #include <system_error>
 #include <type_traits>

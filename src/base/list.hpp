@@ -15,6 +15,7 @@ class List {
  public:
   [[nodiscard]] bool empty() const { return first_ == nullptr; }
   [[nodiscard]] T* front() const { return static_cast<T*>(first_); }
+  [[nodiscard]] T* back() const { return static_cast<T*>(last_); }
   [[nodiscard]] static T* next(T const* item) { return static_cast<T*>(item->ListNode::next); }
 
   void push_front(T* item) {

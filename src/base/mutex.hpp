@@ -57,6 +57,7 @@ class OwnerLock {
     while (!try_lock_for(1'000'000'000)) {
     }
   }
+  [[nodiscard]] bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
   // False: it stayed held for so long.
   [[nodiscard]] bool try_lock_for(std::uint64_t ns) noexcept {
     return !held_.exchange(true, std::memory_order_acquire) || lock_slowly(ns);

@@ -7,6 +7,7 @@
 #include "arena/arena.hpp"
 #include "capacity/budget.hpp"
 #include "engine/outside.hpp"
+#include "pool/buffer_pool.hpp"
 #include "pool/live.hpp"
 #include "pool/pool_heads.hpp"
 #include "pool/subscribers.hpp"
@@ -102,12 +103,19 @@ void release(std::uint64_t bytes) { release_outside(bytes); }
 constinit Control const g_own_control = {sizeof(Control), stats,        set,    check,  trim_all,
                                          on_pressure,     pressure_end, charge, release};
 
-void control_before_fork() noexcept { pools_fork_prepare(); }
+void control_before_fork() noexcept {
+  buffers_fork_prepare();
+  pools_fork_prepare();
+}
 
-void control_after_fork_in_parent() noexcept { pools_fork_in_parent(); }
+void control_after_fork_in_parent() noexcept {
+  pools_fork_in_parent();
+  buffers_fork_in_parent();
+}
 
 void control_after_fork_in_child() noexcept {
   pools_fork_in_child();
+  buffers_fork_in_child();
   live::after_fork_in_child();
   subscribers::after_fork_in_child();
 }

@@ -1,0 +1,30 @@
+// The tables that handles of buffers and their pools lead to, and fork.
+#include "pool/buffer_pool.hpp"
+
+namespace stealth {
+
+constinit SlotTable<BufferCore, kMostBuffers> g_buffers;
+constinit SlotTable<BufferPoolCore, kMostBufferPools> g_buffer_pools;
+
+// Under its mutex each pool's sum, lists and limits are whole. Locks of buffers are not taken: who holds one may be
+// copying for long, and a buffer is whole at every moment, because its size is written last.
+void buffers_fork_prepare() noexcept {
+  g_buffer_pools.mutex().lock();
+  g_buffers.mutex().lock();
+  g_buffer_pools.for_each([](BufferPoolCore& pool) { pool.fork_prepare(); });
+}
+
+void buffers_fork_in_parent() noexcept {
+  g_buffer_pools.for_each([](BufferPoolCore& pool) { pool.fork_in_parent(); });
+  g_buffers.mutex().unlock();
+  g_buffer_pools.mutex().unlock();
+}
+
+void buffers_fork_in_child() noexcept {
+  g_buffers.for_each([](BufferCore& buffer) { buffer.fork_in_child(); });
+  g_buffer_pools.for_each([](BufferPoolCore& pool) { pool.fork_in_child(); });
+  g_buffers.mutex().reset();
+  g_buffer_pools.mutex().reset();
+}
+
+}  // namespace stealth
