@@ -15,7 +15,9 @@ extern "C" {
 int __real_clock_gettime(clockid_t clock, timespec* into);
 int __wrap_clock_gettime(clockid_t clock, timespec* into);
 int __wrap_clock_gettime(clockid_t clock, timespec* into) {
-  if (g_dream == nullptr || clock != CLOCK_MONOTONIC) return __real_clock_gettime(clock, into);
+  bool const dreams =
+      g_dream != nullptr && (clock == CLOCK_MONOTONIC || (clock == CLOCK_MONOTONIC_COARSE && g_dream->coarse_too));
+  if (!dreams) return __real_clock_gettime(clock, into);
   *into = {static_cast<time_t>(g_dream->now() / 1'000'000'000), static_cast<long>(g_dream->now() % 1'000'000'000)};
   return 0;
 }

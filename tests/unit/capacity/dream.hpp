@@ -18,6 +18,7 @@ class Dream {
   Dream& operator=(Dream const&) = delete;
 
   [[nodiscard]] std::uint64_t now() const { return now_; }
+  bool coarse_too = false;  // the coarse clock is the dream's as well
   // What happens in so many nanoseconds from now; `every`: and again, for ever.
   void in(std::uint64_t ns, std::function<void()> what) { events_.emplace(now_ + ns, std::move(what)); }
   void every(std::uint64_t ns, std::function<void()> what);
