@@ -46,15 +46,14 @@ struct Magazine {
 
   [[nodiscard]] bool is_open() const noexcept { return owner.load(std::memory_order_relaxed) != kNobody; }
   [[nodiscard]] std::uint32_t size() const noexcept { return count.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::uint32_t pop() noexcept {
-    std::uint32_t const left = size() - 1;
-    count.store(left, std::memory_order_relaxed);
-    return blocks[left].load(std::memory_order_relaxed);
+  // `now` is size(), which the caller knows.
+  [[nodiscard]] std::uint32_t pop(std::uint32_t now) noexcept {
+    count.store(now - 1, std::memory_order_relaxed);
+    return blocks[now - 1].load(std::memory_order_relaxed);
   }
-  void push(std::uint32_t block) noexcept {
-    std::uint32_t const at = size();
-    blocks[at].store(block, std::memory_order_relaxed);
-    count.store(at + 1, std::memory_order_relaxed);
+  void push(std::uint32_t block, std::uint32_t now) noexcept {
+    blocks[now].store(block, std::memory_order_relaxed);
+    count.store(now + 1, std::memory_order_relaxed);
   }
 };
 static_assert(sizeof(Magazine) == 256);

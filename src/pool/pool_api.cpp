@@ -14,8 +14,10 @@
 namespace stealth {
 
 inline PoolCore::Quick PoolCore::take_from(Magazine& own, void*& block) noexcept {
-  if (own.size() == 0) return Quick::not_here;
-  std::uint32_t const i = own.pop();
+  std::uint32_t const size = own.size();
+  if (size == 0) [[unlikely]]
+    return Quick::not_here;
+  std::uint32_t const i = own.pop(size);
   std::atomic<std::uint32_t>& its = word(i);
   static_cast<void>(its.load(std::memory_order_acquire));  // after what its last user did with it
   its.store(kUsed, std::memory_order_relaxed);
@@ -27,14 +29,15 @@ inline PoolCore::Quick PoolCore::give_to(Magazine& own, void* block, std::size_t
   std::uint64_t const index = index_of(block);
   if (index >= reach() || size != block_size_) [[unlikely]]
     return Quick::invalid;
-  if (own.size() == Magazine::kBlocks || wipes_) [[unlikely]]
+  std::uint32_t const at_hand = own.size();
+  if (at_hand == Magazine::kBlocks || wipes_) [[unlikely]]
     return Quick::not_here;
   auto const i = static_cast<std::uint32_t>(index);
   std::uint32_t expected = kUsed;
   if (!word(i).compare_exchange_strong(expected, kFree, std::memory_order_acq_rel, std::memory_order_relaxed))
       [[unlikely]]
     return Quick::invalid;
-  own.push(i);
+  own.push(i, at_hand);
   return Quick::done;
 }
 

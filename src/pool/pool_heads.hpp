@@ -29,6 +29,7 @@ extern constinit PoolTable g_pool_table;
   if (offset >= g_pool_table.bytes.load(std::memory_order_relaxed)) [[unlikely]]
     return nullptr;
   auto* const core = reinterpret_cast<PoolCore*>(address & ~std::uintptr_t{kHeadBytes - 1});
+  if (core == nullptr) __builtin_unreachable();  // it lies in the table
   return core->is(handle) ? core : nullptr;
 }
 
