@@ -1,6 +1,7 @@
 // Explicit memory and malloc's count towards one capacity: counted MIB_IN_POOL. The pool's library is linked in, shared
 // or static; the interposer's figures are what is looked at.
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <stealth/stealth.hpp>
 #include <vector>
