@@ -15,24 +15,41 @@
 namespace stealth {
 
 struct Magazine {
-  static constexpr std::uint32_t kBlocks = 58;
+  static constexpr std::uint32_t kBlocks = 30;
   static constexpr std::int32_t kNobody = 0;
+
+  // A place for a block: where it begins, and its word (PoolCore::word). A place keeps what was last in it. A block
+  // that comes back to where it was taken from, as most do, is known by its address, and nothing has to be computed.
+  //
+  // Atomic for the sake of a thread that takes over the number of one that has ended, and that nothing orders after it;
+  // what was written into a block is ordered by the block's own word.
+  struct Place {
+    std::atomic<void*> block{nullptr};
+    std::atomic<std::atomic<std::uint32_t>*> word{nullptr};
+
+    void set(void* to_block, std::atomic<std::uint32_t>* to_word) noexcept {
+      block.store(to_block, std::memory_order_relaxed);
+      word.store(to_word, std::memory_order_relaxed);
+    }
+    void set(Place const& from) noexcept {
+      set(from.block.load(std::memory_order_relaxed), from.word.load(std::memory_order_relaxed));
+    }
+  };
 
   // --- the owner, between enter() and leave(); others under the pool's mutex, once it is closed and not busy ---
   std::atomic<std::uint32_t> busy{0};
   std::atomic<std::int32_t> owner{kNobody};  // the thread that it is open for; written under the pool's mutex
   std::atomic<std::uint32_t> count{0};
-  // [0, count): free blocks' indices, the most recently used one last. Atomic for the sake of a thread that takes over
-  // the number of one that has ended, and that nothing orders after it; what was written into a block is ordered by the
-  // block's own word (PoolCore::word).
-  std::atomic<std::uint32_t> blocks[kBlocks] = {};
 
   // --- under the pool's mutex ---
   std::int32_t taken_from;      // whose it was, while it is being taken away; kNobody: it is not
+  std::uint32_t taken_ms;       // os::coarse_ms() when it was taken away
   std::uint16_t calls_to_wait;  // so many slow calls of its thread until it is opened again
   std::uint8_t level;           // how often it was taken away lately: log2 of the next calls_to_wait
-  bool attached;                // stands in PoolCore::attached
-  std::uint32_t taken_ms;       // os::coarse_ms() when it was taken away
+  bool attached;                // stands in PoolCore::attached_
+
+  // [0, count) hold free blocks, the most recently used one last.
+  alignas(16) Place places[kBlocks];
 
   [[nodiscard]] bool enter(std::int32_t thread) noexcept {
     busy.store(1, std::memory_order_relaxed);
@@ -46,17 +63,9 @@ struct Magazine {
 
   [[nodiscard]] bool is_open() const noexcept { return owner.load(std::memory_order_relaxed) != kNobody; }
   [[nodiscard]] std::uint32_t size() const noexcept { return count.load(std::memory_order_relaxed); }
-  // `now` is size(), which the caller knows.
-  [[nodiscard]] std::uint32_t pop(std::uint32_t now) noexcept {
-    count.store(now - 1, std::memory_order_relaxed);
-    return blocks[now - 1].load(std::memory_order_relaxed);
-  }
-  void push(std::uint32_t block, std::uint32_t now) noexcept {
-    blocks[now].store(block, std::memory_order_relaxed);
-    count.store(now + 1, std::memory_order_relaxed);
-  }
+  void resize(std::uint32_t to) noexcept { count.store(to, std::memory_order_relaxed); }
 };
-static_assert(sizeof(Magazine) == 256);
+static_assert(sizeof(Magazine) == 512);
 
 // What a thread knows of itself in pools. Zero is a thread that has not been here yet: its magazines are the first of
 // each pool, which is nobody's.

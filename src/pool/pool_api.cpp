@@ -3,9 +3,10 @@
 //   stealth_pool_get -> core_of: is the handle good?
 //                    -> Magazine::enter: is this thread's magazine its own?  -> take_from: the block on top
 //                    -> otherwise get_slowly -> PoolCore::take, under the mutex
-//   stealth_pool_put -> the same, with index_of: is it a block?  -> give_to: one compare-and-swap, is it out?
+//   stealth_pool_put -> the same, with give_to: is it a block, and, by one compare-and-swap, is it out?
 #include <cstring>
 
+#include "base/single_threaded.hpp"
 #include "os/os.hpp"
 #include "pool/pool_heads.hpp"
 
@@ -17,27 +18,45 @@ inline PoolCore::Quick PoolCore::take_from(Magazine& own, void*& block) noexcept
   std::uint32_t const size = own.size();
   if (size == 0) [[unlikely]]
     return Quick::not_here;
-  std::uint32_t const i = own.pop(size);
-  std::atomic<std::uint32_t>& its = word(i);
+  own.resize(size - 1);
+  Magazine::Place const& place = own.places[size - 1];
+  std::atomic<std::uint32_t>& its = *place.word.load(std::memory_order_relaxed);
   static_cast<void>(its.load(std::memory_order_acquire));  // after what its last user did with it
   its.store(kUsed, std::memory_order_relaxed);
-  block = block_at(i);
+  block = place.block.load(std::memory_order_relaxed);
   return Quick::done;
 }
 
-inline PoolCore::Quick PoolCore::give_to(Magazine& own, void* block, std::size_t size) noexcept {
-  std::uint64_t const index = index_of(block);
-  if (index >= reach() || size != block_size_) [[unlikely]]
-    return Quick::invalid;
-  std::uint32_t const at_hand = own.size();
-  if (at_hand == Magazine::kBlocks || wipes_) [[unlikely]]
-    return Quick::not_here;
-  auto const i = static_cast<std::uint32_t>(index);
+// From out to free, if it is out. With one thread only, nobody can come between the look and the change.
+inline bool PoolCore::come_back(std::atomic<std::uint32_t>& its) noexcept {
   std::uint32_t expected = kUsed;
-  if (!word(i).compare_exchange_strong(expected, kFree, std::memory_order_acq_rel, std::memory_order_relaxed))
-      [[unlikely]]
+  if (!single_threaded())
+    return its.compare_exchange_strong(expected, kFree, std::memory_order_acq_rel, std::memory_order_relaxed);
+  if (its.load(std::memory_order_relaxed) != kUsed) return false;
+  its.store(kFree, std::memory_order_release);
+  return true;
+}
+
+inline PoolCore::Quick PoolCore::give_to(Magazine& own, void* block, std::size_t size) noexcept {
+  if (size != block_size_) [[unlikely]]
     return Quick::invalid;
-  own.push(i, at_hand);
+  std::uint32_t const at = own.size();
+  if (at == Magazine::kBlocks) [[unlikely]]
+    return Quick::not_here;
+  Magazine::Place& place = own.places[at];
+  if (place.block.load(std::memory_order_relaxed) == block && block != nullptr) [[likely]] {
+    if (!come_back(*place.word.load(std::memory_order_relaxed))) [[unlikely]]
+      return Quick::invalid;
+  } else {
+    std::uint64_t const index = index_of(block);
+    if (index >= reach()) [[unlikely]]
+      return Quick::invalid;
+    std::atomic<std::uint32_t>& its = word(static_cast<std::uint32_t>(index));
+    if (!come_back(its)) [[unlikely]]
+      return Quick::invalid;
+    place.set(block, &its);
+  }
+  own.resize(at + 1);
   return Quick::done;
 }
 

@@ -57,6 +57,7 @@ class PoolCore {
   }
   enum class Quick { done, not_here, invalid };
   [[nodiscard]] Quick take_from(Magazine& own, void*& block) noexcept;
+  [[nodiscard]] static bool come_back(std::atomic<std::uint32_t>& its) noexcept;
   [[nodiscard]] Quick give_to(Magazine& own, void* block, std::size_t size) noexcept;
   // The index of the block that begins at p; reach() or more: none does. Exact division by the stride is multiplying
   // with its odd part's inverse and rotating by the rest; what is no multiple, or lies before the first block, comes
@@ -136,6 +137,17 @@ class PoolCore {
   void push_depot(std::uint32_t i) noexcept;
   [[nodiscard]] std::uint32_t pop_depot() noexcept;
   void refill(Magazine& own) noexcept;
+  void put_into(Magazine& own, std::uint32_t i) noexcept {
+    own.places[own.size()].set(block_at(i), &word(i));
+    own.resize(own.size() + 1);
+  }
+  [[nodiscard]] std::uint32_t take_out_of(Magazine& own) noexcept {
+    own.resize(own.size() - 1);
+    return index_in(own.places[own.size()]);
+  }
+  [[nodiscard]] std::uint32_t index_in(Magazine::Place const& place) const noexcept {
+    return static_cast<std::uint32_t>(index_of(place.block.load(std::memory_order_relaxed)));
+  }
   void give_under_mutex(Magazine* own, std::uint32_t i) noexcept;
   void wake(std::size_t blocks) noexcept;
 

@@ -50,6 +50,7 @@ void introduce() noexcept {
 
 // The calling thread's magazine, open; null where it is to do without for now.
 Magazine* PoolCore::open_own() noexcept {
+  if (wipes_) return nullptr;  // its puts leave the mutex to overwrite the block
   introduce();
   if (t_pool_thread.offset == 0) return nullptr;
   Magazine& own = own_magazine();
@@ -89,10 +90,9 @@ bool PoolCore::others_have_some() const noexcept {
 // The oldest `blocks` of a magazine go to the depot, the most recent of them on top.
 void PoolCore::move_to_depot(Magazine& from, std::uint32_t blocks) noexcept {
   std::uint32_t const size = from.size();
-  for (std::uint32_t at = 0; at < blocks; ++at) push_depot(from.blocks[at].load(std::memory_order_relaxed));
-  for (std::uint32_t at = blocks; at < size; ++at)
-    from.blocks[at - blocks].store(from.blocks[at].load(std::memory_order_relaxed), std::memory_order_relaxed);
-  from.count.store(size - blocks, std::memory_order_relaxed);
+  for (std::uint32_t at = 0; at < blocks; ++at) push_depot(index_in(from.places[at]));
+  for (std::uint32_t at = blocks; at < size; ++at) from.places[at - blocks].set(from.places[at]);
+  from.resize(size - blocks);
 }
 
 // Until the owner, which can no longer enter, has left. One that ended inside never will.
@@ -154,7 +154,7 @@ void PoolCore::recount() noexcept {
       Magazine& left = magazine(attached_[k]);
       left.owner.store(Magazine::kNobody, std::memory_order_relaxed);
       left.busy.store(0, std::memory_order_relaxed);
-      left.count.store(0, std::memory_order_relaxed);
+      left.resize(0);
       left.taken_from = Magazine::kNobody;
       left.calls_to_wait = 0;
     }

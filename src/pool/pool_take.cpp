@@ -49,7 +49,7 @@ void PoolCore::refill(Magazine& own) noexcept {
     taken[n] = pop_depot();
     word(taken[n]).store(kFree, std::memory_order_release);
   }
-  for (std::uint32_t n = wanted; n-- > 0;) own.push(taken[n], own.size());
+  for (std::uint32_t n = wanted; n-- > 0;) put_into(own, taken[n]);
 }
 
 PoolCore::Took PoolCore::take_what_is_there(Taking& taking) noexcept {
@@ -57,7 +57,7 @@ PoolCore::Took PoolCore::take_what_is_there(Taking& taking) noexcept {
     if (closed_) return Took::pool_closed;
     std::uint32_t i = kNone;
     if (taking.own != nullptr && taking.own->is_open() && taking.own->size() != 0) {
-      i = taking.own->pop(taking.own->size());
+      i = take_out_of(*taking.own);
     } else if (depot_ != 0) {
       i = pop_depot();
     } else if (others_have_some()) {
@@ -184,7 +184,7 @@ void PoolCore::give_under_mutex(Magazine* own, std::uint32_t i) noexcept {
   }
   if (own->size() == Magazine::kBlocks) move_to_depot(*own, Magazine::kBlocks / 2);
   word(i).store(kFree, std::memory_order_release);
-  own->push(i, own->size());
+  put_into(*own, i);
 }
 
 stealth_error PoolCore::give(stealth_pool const* handle, void* block, std::size_t size) noexcept {
