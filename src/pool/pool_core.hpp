@@ -52,13 +52,14 @@ class PoolCore {
   [[nodiscard]] bool is(stealth_pool const* handle) const noexcept {
     return handle_.load(std::memory_order_relaxed) == reinterpret_cast<std::uintptr_t>(handle);
   }
-  [[nodiscard]] Magazine& own_magazine() const noexcept {
-    return *reinterpret_cast<Magazine*>(magazines_ + t_pool_thread.offset);
+  // The calling thread's, if it is open for it.
+  [[nodiscard]] Magazine* own_magazine() const noexcept {
+    auto* const own = reinterpret_cast<Magazine*>(magazines_ + t_pool_thread.offset);
+    return own->owner.load(std::memory_order_relaxed) == t_pool_thread.id && own->is_open() ? own : nullptr;
   }
   enum class Quick { done, not_here, invalid };
-  [[nodiscard]] Quick take_from(Magazine& own, void*& block) noexcept;
-  [[nodiscard]] static bool come_back(std::atomic<std::uint32_t>& its) noexcept;
-  [[nodiscard]] Quick give_to(Magazine& own, void* block, std::size_t size) noexcept;
+  [[nodiscard]] static Quick take_from(Magazine& own, void*& block) noexcept;
+  [[nodiscard]] static Quick give_to(Magazine& own, stealth_pool const* handle, void* block, std::size_t size) noexcept;
   // The index of the block that begins at p; reach() or more: none does. Exact division by the stride is multiplying
   // with its odd part's inverse and rotating by the rest; what is no multiple, or lies before the first block, comes
   // out larger than any index.
@@ -109,6 +110,9 @@ class PoolCore {
     return blocks < 4096 ? blocks * kLine : align_up(blocks, 65536) * sizeof(std::uint32_t);
   }
   [[nodiscard]] void* block_at(std::uint32_t i) const noexcept { return base_ + std::size_t{i} * stride_; }
+
+  [[nodiscard]] static bool come_back(std::atomic<std::uint32_t>& its) noexcept;
+  [[nodiscard]] Quick give_at(Magazine::Place& place, void* block) noexcept;
 
   // --- magazines (pool_gather.cpp) ---
   [[nodiscard]] Magazine& magazine(std::uint32_t number) const noexcept {
@@ -197,7 +201,8 @@ class PoolCore {
   std::uint32_t wiping_ = 0;                 // threads that overwrite a block without the mutex
   std::uint32_t inside_ = 0;                 // threads in a call that have left the mutex for a while
   std::atomic<std::uint32_t> came_back_{0};  // what they sleep on
-  Region blocks_, side_, granules_charged_;  // blocks; magazines and words; a bit per granule that blocks share
+  Region blocks_, all_words_, all_magazines_;
+  Region granules_charged_;  // a bit each, where blocks share them
   std::uint32_t attached_count_ = 0;
   std::uint16_t* attached_ = nullptr;  // numbers of the magazines that have ever been used
 };

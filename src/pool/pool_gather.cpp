@@ -53,20 +53,23 @@ Magazine* PoolCore::open_own() noexcept {
   if (wipes_) return nullptr;  // its puts leave the mutex to overwrite the block
   introduce();
   if (t_pool_thread.offset == 0) return nullptr;
-  Magazine& own = own_magazine();
-  std::int32_t const owner = own.owner.load(std::memory_order_relaxed);
-  if (owner == t_pool_thread.id) return &own;
-  if (owner != Magazine::kNobody) {
+  Magazine& own = *reinterpret_cast<Magazine*>(magazines_ + t_pool_thread.offset);
+  if (own.is_open()) {
+    if (own.owner.load(std::memory_order_relaxed) == t_pool_thread.id) {
+      t_pool_thread.last = &own;
+      return &own;
+    }
     // The thread that had this number before has ended. What it left is ours, unless it ended in the midst.
     if (own.busy.exchange(0, std::memory_order_relaxed) != 0) {
       must_recount_ = true;
       recount();
     }
-    own.owner.store(Magazine::kNobody, std::memory_order_relaxed);
+    own.pool.store(Magazine::kClosed, std::memory_order_relaxed);
     own.calls_to_wait = 0;
   }
   if (!own.attached) {
     own.attached = true;
+    own.clear();
     attached_[attached_count_++] = static_cast<std::uint16_t>(t_pool_thread.offset / sizeof(Magazine));
   }
   bool const wanted = waiting_ == 0 && !closed_ && has_barrier();
@@ -75,14 +78,17 @@ Magazine* PoolCore::open_own() noexcept {
     move_to_depot(own, own.size());
     return nullptr;
   }
-  own.owner.store(t_pool_thread.id, std::memory_order_release);
+  own.owner.store(t_pool_thread.id, std::memory_order_relaxed);
+  own.block_size = block_size_;
+  own.pool.store(handle_.load(std::memory_order_relaxed), std::memory_order_release);
+  t_pool_thread.last = &own;
   return &own;
 }
 
 // What the others put before this call began is seen; what they put meanwhile may be or not.
 bool PoolCore::others_have_some() const noexcept {
   for (std::uint32_t k = 0; k < attached_count_; ++k) {
-    if (magazine(attached_[k]).size() != 0) return true;
+    if (!magazine(attached_[k]).is_empty()) return true;
   }
   return false;
 }
@@ -114,7 +120,7 @@ void PoolCore::wait_until_idle(Magazine& from) noexcept {
     if (asked_ns == 0) asked_ns = now;
     if (now - asked_ns < kAskNs) continue;
     asked_ns = now;
-    if (os::thread_exists(from.taken_from)) continue;
+    if (os::thread_exists(from.owner.load(std::memory_order_relaxed))) continue;
     from.busy.store(0, std::memory_order_relaxed);
     must_recount_ = true;
   }
@@ -125,17 +131,17 @@ void PoolCore::gather(Which which) noexcept {
   bool any = false;
   for (std::uint32_t k = 0; k < attached_count_; ++k) {
     Magazine& from = magazine(attached_[k]);
-    if (!from.is_open() || (which == Which::with_blocks && from.size() == 0)) continue;
-    from.taken_from = from.owner.load(std::memory_order_relaxed);
-    from.owner.store(Magazine::kNobody, std::memory_order_seq_cst);
+    if (!from.is_open() || (which == Which::with_blocks && from.is_empty())) continue;
+    from.being_taken = true;
+    from.pool.store(Magazine::kClosed, std::memory_order_seq_cst);
     any = true;
   }
   if (any) barrier();
   for (std::uint32_t k = 0; k < attached_count_; ++k) {
     Magazine& from = magazine(attached_[k]);
-    if (from.taken_from != Magazine::kNobody) {
+    if (from.being_taken) {
       wait_until_idle(from);
-      from.taken_from = Magazine::kNobody;
+      from.being_taken = false;
       std::uint32_t const now = os::coarse_ms();
       bool const calm = now - from.taken_ms > kCalmMs;
       from.level = calm ? kFirstLevel : min(static_cast<std::uint8_t>(from.level + 1), kLastLevel);
@@ -152,10 +158,10 @@ void PoolCore::recount() noexcept {
     // The other threads are not here, and this one is in no magazine.
     for (std::uint32_t k = 0; k < attached_count_; ++k) {
       Magazine& left = magazine(attached_[k]);
-      left.owner.store(Magazine::kNobody, std::memory_order_relaxed);
+      left.pool.store(Magazine::kClosed, std::memory_order_relaxed);
       left.busy.store(0, std::memory_order_relaxed);
       left.resize(0);
-      left.taken_from = Magazine::kNobody;
+      left.being_taken = false;
       left.calls_to_wait = 0;
     }
     forked_ = false;

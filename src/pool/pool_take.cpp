@@ -56,7 +56,7 @@ PoolCore::Took PoolCore::take_what_is_there(Taking& taking) noexcept {
   while (taking.taken < taking.count) {
     if (closed_) return Took::pool_closed;
     std::uint32_t i = kNone;
-    if (taking.own != nullptr && taking.own->is_open() && taking.own->size() != 0) {
+    if (taking.own != nullptr && taking.own->is_open() && !taking.own->is_empty()) {
       i = take_out_of(*taking.own);
     } else if (depot_ != 0) {
       i = pop_depot();
@@ -162,7 +162,7 @@ stealth_error PoolCore::take(stealth_pool const* handle, Pointers out, std::size
       error = try_until(taking, until);
       if (error != STEALTH_OK) {
         take_back(taking);
-      } else if (taking.own != nullptr && taking.own->is_open() && taking.own->size() == 0) {
+      } else if (taking.own != nullptr && taking.own->is_open() && taking.own->is_empty()) {
         refill(*taking.own);
       }
       --inside_;
