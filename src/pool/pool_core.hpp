@@ -120,8 +120,9 @@ class PoolCore {
   }
   [[nodiscard]] Magazine* open_own() noexcept;
   [[nodiscard]] bool others_have_some() const noexcept;
-  enum class Which { with_blocks, all };
-  void gather(Which which) noexcept;
+  // Which magazines are taken away, and why: because a block is wanted, which is no good time to open them again.
+  enum class Why { a_block_wanted, somebody_waits, to_count };
+  void gather(Why why) noexcept;
   void wait_until_idle(Magazine& magazine) noexcept;
   void move_to_depot(Magazine& magazine, std::uint32_t blocks) noexcept;
   void settle() noexcept {
@@ -165,6 +166,7 @@ class PoolCore {
   // Sets (or clears) the marks of the granules in [from, to) bytes; the bytes of those that were not so before.
   std::size_t mark_granules(std::size_t from, std::size_t to, bool charged) noexcept;
   std::size_t trim_run(std::uint32_t from, std::uint32_t to) noexcept;
+  void leave_for_a_moment() noexcept;
   std::uint32_t close_under_mutex() noexcept;
   void give_up_memory() noexcept;
 

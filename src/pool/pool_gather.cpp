@@ -126,12 +126,25 @@ void PoolCore::wait_until_idle(Magazine& from) noexcept {
   }
 }
 
+namespace {
+
+// For a while its owner goes by the mutex.
+void keep_closed(Magazine& taken) noexcept {
+  std::uint32_t const now = os::coarse_ms();
+  bool const calm = now - taken.taken_ms > kCalmMs;
+  taken.level = calm ? kFirstLevel : min(static_cast<std::uint8_t>(taken.level + 1), kLastLevel);
+  taken.calls_to_wait = static_cast<std::uint16_t>(1u << taken.level);
+  taken.taken_ms = now;
+}
+
+}  // namespace
+
 // Blocks in magazines come to the depot; their owners go by the mutex until they may open them again.
-void PoolCore::gather(Which which) noexcept {
+void PoolCore::gather(Why why) noexcept {
   bool any = false;
   for (std::uint32_t k = 0; k < attached_count_; ++k) {
     Magazine& from = magazine(attached_[k]);
-    if (!from.is_open() || (which == Which::with_blocks && from.is_empty())) continue;
+    if (!from.is_open() || (why == Why::a_block_wanted && from.is_empty())) continue;
     from.being_taken = true;
     from.pool.store(Magazine::kClosed, std::memory_order_seq_cst);
     any = true;
@@ -142,11 +155,7 @@ void PoolCore::gather(Which which) noexcept {
     if (from.being_taken) {
       wait_until_idle(from);
       from.being_taken = false;
-      std::uint32_t const now = os::coarse_ms();
-      bool const calm = now - from.taken_ms > kCalmMs;
-      from.level = calm ? kFirstLevel : min(static_cast<std::uint8_t>(from.level + 1), kLastLevel);
-      from.calls_to_wait = static_cast<std::uint16_t>(1u << from.level);
-      from.taken_ms = now;
+      if (why != Why::to_count) keep_closed(from);
     }
     if (!from.is_open()) move_to_depot(from, from.size());
   }
@@ -166,7 +175,7 @@ void PoolCore::recount() noexcept {
     }
     forked_ = false;
   } else {
-    gather(Which::all);
+    gather(Why::to_count);
   }
   must_recount_ = false;
   depot_ = depot_count_ = circulating_ = trimmed_ = trimmed_from_ = 0;

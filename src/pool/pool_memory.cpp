@@ -203,7 +203,7 @@ stealth_error PoolCore::trim(stealth_pool const* handle, std::uint64_t& given_ba
     if (!is(handle)) return STEALTH_INVALID_HANDLE;
     if (closed_) return STEALTH_POOL_CLOSED;
     settle();
-    gather(Which::all);
+    gather(Why::to_count);
     settle();
     depot_ = depot_count_ = 0;
     std::uint32_t const made = reach();
@@ -254,17 +254,21 @@ stealth_error PoolCore::read(stealth_pool const* handle, struct stealth_pool_sta
   return STEALTH_OK;
 }
 
+// Lets others have the mutex who are about to be done.
+void PoolCore::leave_for_a_moment() noexcept {
+  std::uint32_t const never = 0;
+  mutex_.unlock();
+  os::futex_wait(&never, 0, 50'000);
+  mutex_.lock();
+}
+
 // Leaves the pool without memory and without blocks; how many were out.
 std::uint32_t PoolCore::close_under_mutex() noexcept {
   settle();
   closed_ = true;
   wake(waiting_);
-  while (wiping_ != 0) {  // somebody writes to a block
-    mutex_.unlock();
-    os::yield();
-    mutex_.lock();
-  }
-  gather(Which::all);
+  while (wiping_ != 0) leave_for_a_moment();  // somebody writes to a block
+  gather(Why::to_count);
   if (must_recount_) recount();
   std::uint32_t const out = circulating_ - min(depot_count_, circulating_);
   blocks_.retire();
@@ -305,11 +309,8 @@ stealth_error PoolCore::end(stealth_pool const* handle) noexcept {
   Hold hold(mutex_);
   if (!is(handle)) return STEALTH_INVALID_HANDLE;  // somebody else was faster
   handle_.store(0, std::memory_order_relaxed);
-  while (inside_ != 0) {  // those who waited, or were being charged for a block, look at it once more
-    mutex_.unlock();
-    os::yield();
-    mutex_.lock();
-  }
+  // Those who waited, or were being charged for a block, look at it once more.
+  while (inside_ != 0) leave_for_a_moment();
   give_up_memory();
   return STEALTH_OK;
 }

@@ -61,7 +61,7 @@ PoolCore::Took PoolCore::take_what_is_there(Taking& taking) noexcept {
     } else if (depot_ != 0) {
       i = pop_depot();
     } else if (others_have_some()) {
-      gather(Which::with_blocks);
+      gather(Why::a_block_wanted);
       settle();
       continue;
     } else {
@@ -98,7 +98,7 @@ bool PoolCore::sleep(std::uint64_t until, bool for_memory) noexcept {
   if (until == kNoWait || now >= until) return false;
   ++waiting_;
   // From now on every put comes by the mutex, and sees that somebody waits.
-  gather(Which::all);
+  gather(Why::somebody_waits);
   settle();
   if (depot_ == 0) {
     std::uint32_t const seen = came_back_.load(std::memory_order_relaxed);
