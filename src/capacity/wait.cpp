@@ -1,10 +1,13 @@
 // See wait.hpp, and docs/backpressure.md for the reasons.
 #include "capacity/wait.hpp"
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
 #include <utility>
 
 #include "base/report.hpp"
-#include "base/single_threaded.hpp"
 
 namespace stealth {
 
@@ -15,6 +18,14 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::uint64_t kEpisodeNs = 10'000'000'000;
 
 constexpr std::uint64_t kCgroupHope = 16;
+
+bool single_threaded() {
+#if __has_include(<sys/single_threaded.h>)
+  return __libc_single_threaded != 0;
+#else
+  return false;
+#endif
+}
 
 std::uint32_t next_random(std::uint32_t& state) {
   state = state * 1664525 + 1013904223;

@@ -20,7 +20,7 @@ namespace stealth {
 extern constinit std::atomic<std::uint32_t> g_word_of_no_block;
 
 struct Magazine {
-  static constexpr std::uint32_t kBlocks = 29;
+  static constexpr std::uint32_t kBlocks = 28;
   static constexpr std::uintptr_t kClosed = 0x5afe'c105'ed00'0001;  // no address, and so no handle
   static constexpr std::int32_t kNobody = 0;
 
@@ -49,13 +49,18 @@ struct Magazine {
   std::atomic<Place*> top{places};  // behind the last block
   std::size_t block_size = 0;
   std::atomic<std::uint32_t> busy{0};
+  // What the word of a block says that was taken from here. Either the number of this magazine is in it: then the owner
+  // alone puts the block back without a locked instruction, and whoever else does has to close the magazine first. Or
+  // it is not: then all who put it do so by compare-and-swap.
+  std::uint32_t used_word = 0;
 
   // --- under the pool's mutex ---
   std::atomic<std::int32_t> owner{kNobody};  // the thread that it is, or was last, open for
   std::uint32_t taken_ms = 0;                // os::coarse_ms() when it was taken away
-  std::uint16_t calls_to_wait = 0;           // so many slow calls of its thread until it is opened again
-  std::uint8_t level = 0;                    // how often it was taken away lately: log2 of the next calls_to_wait
-  bool attached = false;                     // stands in PoolCore::attached_
+  std::uint32_t shared_ms = 0;      // and when another thread last put a block whose word bore its number; 0: never
+  std::uint16_t calls_to_wait = 0;  // so many slow calls of its thread until it is opened again
+  std::uint8_t level = 0;           // how often it was taken away lately: log2 of the next calls_to_wait
+  bool attached = false;            // stands in PoolCore::attached_
   bool being_taken = false;
 
   // Up to `top` they hold free blocks, the most recently used one last.

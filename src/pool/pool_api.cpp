@@ -4,10 +4,9 @@
 //                    -> take_from: the block on top
 //                    -> otherwise get_elsewhere: is the handle good?  -> this thread's magazine of that pool
 //                       -> PoolCore::take, under the mutex
-//   stealth_pool_put -> the same, with give_to: is it a block, and, by one compare-and-swap, is it out?
+//   stealth_pool_put -> the same, with give_to: is it a block, and is it out?
 #include <cstring>
 
-#include "base/single_threaded.hpp"
 #include "os/os.hpp"
 #include "pool/pool_heads.hpp"
 
@@ -23,31 +22,34 @@ inline PoolCore::Quick PoolCore::take_from(Magazine& own, void*& block) noexcept
   own.top.store(top - 1, std::memory_order_relaxed);
   std::atomic<std::uint32_t>& its = *place.word.load(std::memory_order_relaxed);
   static_cast<void>(its.load(std::memory_order_acquire));  // after what its last user did with it
-  its.store(kUsed, std::memory_order_relaxed);
+  its.store(own.used_word, std::memory_order_relaxed);
   block = place.block.load(std::memory_order_relaxed);
   return Quick::done;
 }
 
-// From out to free, if it is out. With one thread only, nobody can come between the look and the change.
-inline bool PoolCore::come_back(std::atomic<std::uint32_t>& its) noexcept {
-  std::uint32_t expected = kUsed;
-  if (!single_threaded())
-    return its.compare_exchange_strong(expected, kFree, std::memory_order_acq_rel, std::memory_order_relaxed);
-  if (its.load(std::memory_order_relaxed) != kUsed) return false;
-  its.store(kFree, std::memory_order_release);
-  return true;
+// From out to free, if it is out. Nobody but us may change a word that bears our magazine's number.
+inline PoolCore::Quick PoolCore::come_back(Magazine const& own, std::atomic<std::uint32_t>& its) noexcept {
+  std::uint32_t now = its.load(std::memory_order_relaxed);
+  if (now == own.used_word && now != kUsed) [[likely]] {
+    its.store(kFree, std::memory_order_release);
+    return Quick::done;
+  }
+  if (now == kUsed)
+    return its.compare_exchange_strong(now, kFree, std::memory_order_acq_rel, std::memory_order_relaxed)
+               ? Quick::done
+               : Quick::invalid;
+  return (now & kStates) == kUsed ? Quick::not_here : Quick::invalid;
 }
 
 // A block that was not the last one here.
-inline PoolCore::Quick PoolCore::give_at(Magazine::Place& place, void* block) noexcept {
+inline PoolCore::Quick PoolCore::give_at(Magazine const& own, Magazine::Place& place, void* block) noexcept {
   std::uint64_t const index = index_of(block);
   if (index >= reach()) [[unlikely]]
     return Quick::invalid;
   std::atomic<std::uint32_t>& its = word(static_cast<std::uint32_t>(index));
-  if (!come_back(its)) [[unlikely]]
-    return Quick::invalid;
-  place.set(block, &its);
-  return Quick::done;
+  Quick const result = come_back(own, its);
+  if (result == Quick::done) place.set(block, &its);
+  return result;
 }
 
 inline PoolCore::Quick PoolCore::give_to(Magazine& own, stealth_pool const* handle, void* block,
@@ -57,14 +59,12 @@ inline PoolCore::Quick PoolCore::give_to(Magazine& own, stealth_pool const* hand
   Magazine::Place* const top = own.top.load(std::memory_order_relaxed);
   if (top == own.places + Magazine::kBlocks) [[unlikely]]
     return Quick::not_here;
-  if (top->block.load(std::memory_order_relaxed) == block) [[likely]] {
-    if (!come_back(*top->word.load(std::memory_order_relaxed))) [[unlikely]]
-      return Quick::invalid;
-  } else if (Quick const result = core_at(handle).give_at(*top, block); result != Quick::done) {
-    return result;
-  }
-  own.top.store(top + 1, std::memory_order_relaxed);
-  return Quick::done;
+  Quick const result = top->block.load(std::memory_order_relaxed) == block
+                           ? come_back(own, *top->word.load(std::memory_order_relaxed))
+                           : core_at(handle).give_at(own, *top, block);
+  if (result == Quick::done) [[likely]]
+    own.top.store(top + 1, std::memory_order_relaxed);
+  return result;
 }
 
 namespace {

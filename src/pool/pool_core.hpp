@@ -6,8 +6,9 @@
 // died in the middle, find all free blocks again by reading the words (recount()).
 //
 //   word == kGone             no memory: never given out yet, or trimmed
-//   word == kUsed             out
-//   word == kWiping           put, being overwritten
+//   word == kUsed | number    out; taken from the magazine of that number, and to be put back there by its owner, or
+//                             under the mutex when that magazine is closed; 0: to be put back by whom you like
+//   word == kWiping           put, being overwritten, or one of many that are put together
 //   word == kFree | link      free; in a magazine (link == 0), or in the depot, a list by way of the links
 //
 // A get takes from its thread's magazine; else, under the mutex, from the depot, from the magazines of others, and only
@@ -111,8 +112,8 @@ class PoolCore {
   }
   [[nodiscard]] void* block_at(std::uint32_t i) const noexcept { return base_ + std::size_t{i} * stride_; }
 
-  [[nodiscard]] static bool come_back(std::atomic<std::uint32_t>& its) noexcept;
-  [[nodiscard]] Quick give_at(Magazine::Place& place, void* block) noexcept;
+  [[nodiscard]] static Quick come_back(Magazine const& own, std::atomic<std::uint32_t>& its) noexcept;
+  [[nodiscard]] Quick give_at(Magazine const& own, Magazine::Place& place, void* block) noexcept;
 
   // --- magazines (pool_gather.cpp) ---
   [[nodiscard]] Magazine& magazine(std::uint32_t number) const noexcept {
@@ -123,6 +124,7 @@ class PoolCore {
   // Which magazines are taken away, and why: because a block is wanted, which is no good time to open them again.
   enum class Why { a_block_wanted, somebody_waits, to_count };
   void gather(Why why) noexcept;
+  void close_for_sharing(Magazine& biased) noexcept;
   void wait_until_idle(Magazine& magazine) noexcept;
   void move_to_depot(Magazine& magazine, std::uint32_t blocks) noexcept;
   void settle() noexcept {
@@ -153,6 +155,7 @@ class PoolCore {
   [[nodiscard]] std::uint32_t index_in(Magazine::Place const& place) const noexcept {
     return static_cast<std::uint32_t>(index_of(place.block.load(std::memory_order_relaxed)));
   }
+  [[nodiscard]] bool come_back_under_mutex(std::uint32_t i, std::uint32_t to) noexcept;
   void give_under_mutex(Magazine* own, std::uint32_t i) noexcept;
   void wake(std::size_t blocks) noexcept;
 

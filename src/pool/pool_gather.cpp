@@ -17,6 +17,9 @@ constinit std::atomic<bool> g_has_barrier{true};
 constexpr std::uint32_t kCalmMs = 1000;
 constexpr std::uint8_t kFirstLevel = 4, kLastLevel = 12;  // 16 to 4096 calls
 
+// A thread whose blocks others put back takes them without its number for so long.
+constexpr std::uint32_t kSharingMs = 10'000;
+
 // The one thing that an owner's stores must be ordered before is ours to bring about.
 void barrier() noexcept {
   if (os::barrier_in_all_threads()) return;
@@ -66,11 +69,13 @@ Magazine* PoolCore::open_own() noexcept {
     }
     own.pool.store(Magazine::kClosed, std::memory_order_relaxed);
     own.calls_to_wait = 0;
+    own.shared_ms = 0;
   }
+  auto const number = static_cast<std::uint32_t>(t_pool_thread.offset / sizeof(Magazine));
   if (!own.attached) {
     own.attached = true;
     own.clear();
-    attached_[attached_count_++] = static_cast<std::uint16_t>(t_pool_thread.offset / sizeof(Magazine));
+    attached_[attached_count_++] = static_cast<std::uint16_t>(number);
   }
   bool const wanted = waiting_ == 0 && !closed_ && has_barrier();
   if (!wanted || own.calls_to_wait != 0) {
@@ -78,6 +83,8 @@ Magazine* PoolCore::open_own() noexcept {
     move_to_depot(own, own.size());
     return nullptr;
   }
+  bool const shares = own.shared_ms != 0 && os::coarse_ms() - own.shared_ms <= kSharingMs;
+  own.used_word = kUsed | (shares ? 0 : number << kStateBits);
   own.owner.store(t_pool_thread.id, std::memory_order_relaxed);
   own.block_size = block_size_;
   own.pool.store(handle_.load(std::memory_order_relaxed), std::memory_order_release);
@@ -124,6 +131,18 @@ void PoolCore::wait_until_idle(Magazine& from) noexcept {
     from.busy.store(0, std::memory_order_relaxed);
     must_recount_ = true;
   }
+}
+
+// Nobody but who holds the mutex changes words that bear its number any more; its owner opens it again at its next
+// call, and takes blocks that all may put back.
+void PoolCore::close_for_sharing(Magazine& biased) noexcept {
+  biased.shared_ms = max(os::coarse_ms(), 1u);
+  if (!biased.is_open() || biased.used_word == kUsed) return;
+  biased.pool.store(Magazine::kClosed, std::memory_order_seq_cst);
+  barrier();
+  wait_until_idle(biased);
+  settle();
+  move_to_depot(biased, biased.size());
 }
 
 namespace {
