@@ -18,7 +18,8 @@ struct mallinfo2 gather() {
   // As glibc: what is in use is uordblks + hblkhd, large blocks stand in the latter alone.
   std::uint64_t const large = s.engine.large_bytes;
   std::uint64_t const small = s.engine.live - large;
-  info.arena = static_cast<std::size_t>(s.stalls.held > large ? s.stalls.held - large : 0);
+  std::uint64_t const others = large + stealth::g_budget.held_outside();
+  info.arena = static_cast<std::size_t>(s.stalls.held > others ? s.stalls.held - others : 0);
   info.hblks = static_cast<std::size_t>(s.engine.large_blocks);
   info.hblkhd = static_cast<std::size_t>(large);
   info.usmblks = s.stalls.peak_held;

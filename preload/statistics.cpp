@@ -135,13 +135,13 @@ void write_json(Text& out) noexcept {
   StallFacts const& w = s.stalls;
   out << "],\n\"capacity\":" << shown_capacity() << ",\"held\":" << w.held << ",\"peak_held\":" << w.peak_held
       << ",\"used\":" << w.used << ",\"over_bytes\":" << w.over_bytes << ",\"live\":" << s.engine.live
-      << ",\"heaps\":" << s.engine.heaps << ",\n\"passed_on\":{\"calls\":" << s.passed_on.calls
-      << ",\"bytes\":" << s.passed_on.bytes << "},\n\"large\":{\"calls\":" << s.engine.large_calls
-      << ",\"live_bytes\":" << s.engine.large_bytes << "},\n\"waits\":{\"count\":" << w.waits
-      << ",\"total_us\":" << w.waited_ns / 1000 << ",\"longest_us\":" << w.longest_ns / 1000
-      << ",\"longest_sleep_us\":" << w.longest_sleep_ns / 1000 << ",\"now\":" << w.waiting_now
-      << ",\"grants\":" << w.grants << ",\"refused\":" << w.refusals << ",\"observed_us\":" << w.observed_ns / 1000
-      << ",\"below_us\":[";
+      << ",\"pools\":" << g_budget.held_outside() << ",\"heaps\":" << s.engine.heaps
+      << ",\n\"passed_on\":{\"calls\":" << s.passed_on.calls << ",\"bytes\":" << s.passed_on.bytes
+      << "},\n\"large\":{\"calls\":" << s.engine.large_calls << ",\"live_bytes\":" << s.engine.large_bytes
+      << "},\n\"waits\":{\"count\":" << w.waits << ",\"total_us\":" << w.waited_ns / 1000
+      << ",\"longest_us\":" << w.longest_ns / 1000 << ",\"longest_sleep_us\":" << w.longest_sleep_ns / 1000
+      << ",\"now\":" << w.waiting_now << ",\"grants\":" << w.grants << ",\"refused\":" << w.refusals
+      << ",\"observed_us\":" << w.observed_ns / 1000 << ",\"below_us\":[";
   for (std::uint32_t i = 0; i < kStallBuckets; ++i) {
     out << (i == 0 ? "[" : ",[") << (std::uint64_t{1} << i) << ',' << w.histogram[i] << ']';
   }
@@ -161,8 +161,8 @@ void write_text(Text& out, bool while_waiting) noexcept {
   Statistics const s = gather_statistics(text_class, &rows, while_waiting);
   StallFacts const& w = s.stalls;
   out << "stealth: held " << Bytes{w.held} << " (peak " << Bytes{w.peak_held} << "), live " << Bytes{s.engine.live}
-      << ", large " << Bytes{s.engine.large_bytes} << "; passed on " << s.passed_on.calls << " requests, "
-      << Bytes{s.passed_on.bytes} << '\n';
+      << ", large " << Bytes{s.engine.large_bytes} << ", explicit pools " << Bytes{g_budget.held_outside()}
+      << "; passed on " << s.passed_on.calls << " requests, " << Bytes{s.passed_on.bytes} << '\n';
   out << "stealth: capacity ";
   if (shown_capacity() == 0) {
     out << "none";

@@ -3,10 +3,16 @@
 // the middle of a stall, the loader's lock may be held by a thread that waits.
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/auxv.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
 #include <cstring>
 
+#include "base/report.hpp"
+#include "config/load.hpp"
 #include "engine/outside.hpp"
 #include "pool/control.hpp"
 
@@ -41,9 +47,16 @@ void after_fork_in_child() {
   control_after_fork_in_child();
 }
 
+// Alone it takes no settings from the environment but how much it says: what a program links is the program's to set.
+void read_verbosity() noexcept {
+  static constinit config::Config settings;
+  config::Origin const origin = {environ, program_invocation_short_name, ::getauxval(AT_SECURE) != 0};
+  if (config::load(settings, origin, {})) g_verbosity = static_cast<Verbosity>(settings.verbose);
+}
+
 // Also where the interposer's table is in force: pools of a static library are this one's all the same.
 __attribute__((constructor)) void look_at_load() {
-  static_cast<void>(control());
+  if (&control() == &g_own_control) read_verbosity();
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 

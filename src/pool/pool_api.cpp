@@ -1,9 +1,10 @@
 // The C functions of include/stealth/pool.h, and with them the way of a get and a put:
 //
-//   stealth_pool_get -> core_of: is the handle good?
-//                    -> Magazine::enter: is this thread's magazine its own?  -> take_from: the block on top
-//                    -> otherwise get_slowly -> PoolCore::take, under the mutex
-//   stealth_pool_put -> the same, with index_of: is it a block?  -> give_to: one compare-and-swap, is it out?
+//   stealth_pool_get -> Magazine::enter: is the magazine that this thread used last open, and for this pool?
+//                    -> take_from: the block on top
+//                    -> otherwise get_elsewhere: is the handle good?  -> this thread's magazine of that pool
+//                       -> PoolCore::take, under the mutex
+//   stealth_pool_put -> the same, with give_to: is it a block, and is it out?
 #include <cstring>
 
 #include "os/os.hpp"
@@ -14,28 +15,56 @@
 namespace stealth {
 
 inline PoolCore::Quick PoolCore::take_from(Magazine& own, void*& block) noexcept {
-  if (own.size() == 0) return Quick::not_here;
-  std::uint32_t const i = own.pop();
-  std::atomic<std::uint32_t>& its = word(i);
+  Magazine::Place* const top = own.top.load(std::memory_order_relaxed);
+  if (top == own.places) [[unlikely]]
+    return Quick::not_here;
+  Magazine::Place const& place = top[-1];
+  own.top.store(top - 1, std::memory_order_relaxed);
+  std::atomic<std::uint32_t>& its = *place.word.load(std::memory_order_relaxed);
   static_cast<void>(its.load(std::memory_order_acquire));  // after what its last user did with it
-  its.store(kUsed, std::memory_order_relaxed);
-  block = block_at(i);
+  its.store(own.used_word, std::memory_order_relaxed);
+  block = place.block.load(std::memory_order_relaxed);
   return Quick::done;
 }
 
-inline PoolCore::Quick PoolCore::give_to(Magazine& own, void* block, std::size_t size) noexcept {
+// From out to free, if it is out. Nobody but us may change a word that bears our magazine's number.
+inline PoolCore::Quick PoolCore::come_back(Magazine const& own, std::atomic<std::uint32_t>& its) noexcept {
+  std::uint32_t now = its.load(std::memory_order_relaxed);
+  if (now == own.used_word && now != kUsed) [[likely]] {
+    its.store(kFree, std::memory_order_release);
+    return Quick::done;
+  }
+  if (now == kUsed)
+    return its.compare_exchange_strong(now, kFree, std::memory_order_acq_rel, std::memory_order_relaxed)
+               ? Quick::done
+               : Quick::invalid;
+  return (now & kStates) == kUsed ? Quick::not_here : Quick::invalid;
+}
+
+// A block that was not the last one here.
+inline PoolCore::Quick PoolCore::give_at(Magazine const& own, Magazine::Place& place, void* block) noexcept {
   std::uint64_t const index = index_of(block);
-  if (index >= reach() || size != block_size_) [[unlikely]]
+  if (index >= reach()) [[unlikely]]
     return Quick::invalid;
-  if (own.size() == Magazine::kBlocks || wipes_) [[unlikely]]
+  std::atomic<std::uint32_t>& its = word(static_cast<std::uint32_t>(index));
+  Quick const result = come_back(own, its);
+  if (result == Quick::done) place.set(block, &its);
+  return result;
+}
+
+inline PoolCore::Quick PoolCore::give_to(Magazine& own, stealth_pool const* handle, void* block,
+                                         std::size_t size) noexcept {
+  if (size != own.block_size) [[unlikely]]
+    return Quick::invalid;
+  Magazine::Place* const top = own.top.load(std::memory_order_relaxed);
+  if (top == own.places + Magazine::kBlocks) [[unlikely]]
     return Quick::not_here;
-  auto const i = static_cast<std::uint32_t>(index);
-  std::uint32_t expected = kUsed;
-  if (!word(i).compare_exchange_strong(expected, kFree, std::memory_order_acq_rel, std::memory_order_relaxed))
-      [[unlikely]]
-    return Quick::invalid;
-  own.push(i);
-  return Quick::done;
+  Quick const result = top->block.load(std::memory_order_relaxed) == block
+                           ? come_back(own, *top->word.load(std::memory_order_relaxed))
+                           : core_at(handle).give_at(own, *top, block);
+  if (result == Quick::done) [[likely]]
+    own.top.store(top + 1, std::memory_order_relaxed);
+  return result;
 }
 
 namespace {
@@ -43,17 +72,30 @@ namespace {
 // After so long nobody wants to know.
 constexpr std::uint64_t kForEver = PoolCore::kNoWait - 1;
 
-__attribute__((noinline)) int get_slowly(stealth_pool* handle, void** block, std::uint64_t until) noexcept {
+// The pool was not the last one that this thread has used; or its magazine is of no help.
+__attribute__((noinline)) int get_elsewhere(stealth_pool* handle, void** block, std::uint64_t until) noexcept {
   if (block == nullptr) return STEALTH_INVALID_ARGUMENT;
   *block = nullptr;
   PoolCore* const core = core_of(handle);
   if (core == nullptr) return STEALTH_INVALID_HANDLE;
+  if (Magazine* const own = core->own_magazine(); own != nullptr && own != t_pool_thread.last && own->enter(handle)) {
+    t_pool_thread.last = own;
+    auto const result = PoolCore::take_from(*own, *block);
+    own->leave();
+    if (result == PoolCore::Quick::done) return STEALTH_OK;
+  }
   return core->take(handle, Pointers(block, sizeof *block), 1, until);
 }
 
-__attribute__((noinline)) int put_slowly(stealth_pool* handle, void* block, std::size_t size) noexcept {
+__attribute__((noinline)) int put_elsewhere(stealth_pool* handle, void* block, std::size_t size) noexcept {
   PoolCore* const core = core_of(handle);
   if (core == nullptr) return STEALTH_INVALID_HANDLE;
+  if (Magazine* const own = core->own_magazine(); own != nullptr && own != t_pool_thread.last && own->enter(handle)) {
+    t_pool_thread.last = own;
+    auto const result = PoolCore::give_to(*own, handle, block, size);
+    own->leave();
+    if (result == PoolCore::Quick::done) return STEALTH_OK;
+  }
   return core->give(handle, block, size);
 }
 
@@ -88,32 +130,28 @@ using stealth::PoolCore;
 using stealth::t_pool_thread;
 
 static inline int get(stealth_pool* pool, void** block, uint64_t until) noexcept {
-  if (PoolCore* const core = core_of(pool); core != nullptr && block != nullptr) [[likely]] {
-    Magazine& own = core->own_magazine();
-    if (own.enter(t_pool_thread.id)) [[likely]] {
-      auto const result = core->take_from(own, *block);
-      own.leave();
-      if (result == PoolCore::Quick::done) [[likely]]
-        return STEALTH_OK;
-    }
+  Magazine& last = *t_pool_thread.last;
+  if (block != nullptr && last.enter(pool)) [[likely]] {
+    auto const result = PoolCore::take_from(last, *block);
+    last.leave();
+    if (result == PoolCore::Quick::done) [[likely]]
+      return STEALTH_OK;
   }
-  return stealth::get_slowly(pool, block, until);
+  return stealth::get_elsewhere(pool, block, until);
 }
 
 STEALTH_API int stealth_pool_get(stealth_pool* pool, void** block) { return get(pool, block, PoolCore::kNoWait); }
 
 STEALTH_API int stealth_pool_put(stealth_pool* pool, void* block, size_t size) {
-  if (PoolCore* const core = core_of(pool); core != nullptr) [[likely]] {
-    Magazine& own = core->own_magazine();
-    if (own.enter(t_pool_thread.id)) [[likely]] {
-      auto const result = core->give_to(own, block, size);
-      own.leave();
-      if (result == PoolCore::Quick::done) [[likely]]
-        return STEALTH_OK;
-      if (result == PoolCore::Quick::invalid) return STEALTH_INVALID_BLOCK;
-    }
+  Magazine& last = *t_pool_thread.last;
+  if (last.enter(pool)) [[likely]] {
+    auto const result = PoolCore::give_to(last, pool, block, size);
+    last.leave();
+    if (result == PoolCore::Quick::done) [[likely]]
+      return STEALTH_OK;
+    if (result == PoolCore::Quick::invalid) return STEALTH_INVALID_BLOCK;
   }
-  return stealth::put_slowly(pool, block, size);
+  return stealth::put_elsewhere(pool, block, size);
 }
 
 STEALTH_API int stealth_pool_get_until(stealth_pool* pool, uint64_t monotonic_ns, void** block) {

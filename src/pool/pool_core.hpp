@@ -6,8 +6,9 @@
 // died in the middle, find all free blocks again by reading the words (recount()).
 //
 //   word == kGone             no memory: never given out yet, or trimmed
-//   word == kUsed             out
-//   word == kWiping           put, being overwritten
+//   word == kUsed | number    out; taken from the magazine of that number, and to be put back there by its owner, or
+//                             under the mutex when that magazine is closed; 0: to be put back by whom you like
+//   word == kWiping           put, being overwritten, or one of many that are put together
 //   word == kFree | link      free; in a magazine (link == 0), or in the depot, a list by way of the links
 //
 // A get takes from its thread's magazine; else, under the mutex, from the depot, from the magazines of others, and only
@@ -52,12 +53,14 @@ class PoolCore {
   [[nodiscard]] bool is(stealth_pool const* handle) const noexcept {
     return handle_.load(std::memory_order_relaxed) == reinterpret_cast<std::uintptr_t>(handle);
   }
-  [[nodiscard]] Magazine& own_magazine() const noexcept {
-    return *reinterpret_cast<Magazine*>(magazines_ + t_pool_thread.offset);
+  // The calling thread's, if it is open for it.
+  [[nodiscard]] Magazine* own_magazine() const noexcept {
+    auto* const own = reinterpret_cast<Magazine*>(magazines_ + t_pool_thread.offset);
+    return own->owner.load(std::memory_order_relaxed) == t_pool_thread.id && own->is_open() ? own : nullptr;
   }
   enum class Quick { done, not_here, invalid };
-  [[nodiscard]] Quick take_from(Magazine& own, void*& block) noexcept;
-  [[nodiscard]] Quick give_to(Magazine& own, void* block, std::size_t size) noexcept;
+  [[nodiscard]] static Quick take_from(Magazine& own, void*& block) noexcept;
+  [[nodiscard]] static Quick give_to(Magazine& own, stealth_pool const* handle, void* block, std::size_t size) noexcept;
   // The index of the block that begins at p; reach() or more: none does. Exact division by the stride is multiplying
   // with its odd part's inverse and rotating by the rest; what is no multiple, or lies before the first block, comes
   // out larger than any index.
@@ -109,14 +112,19 @@ class PoolCore {
   }
   [[nodiscard]] void* block_at(std::uint32_t i) const noexcept { return base_ + std::size_t{i} * stride_; }
 
+  [[nodiscard]] static Quick come_back(Magazine const& own, std::atomic<std::uint32_t>& its) noexcept;
+  [[nodiscard]] Quick give_at(Magazine const& own, Magazine::Place& place, void* block) noexcept;
+
   // --- magazines (pool_gather.cpp) ---
   [[nodiscard]] Magazine& magazine(std::uint32_t number) const noexcept {
     return reinterpret_cast<Magazine*>(magazines_)[number];
   }
   [[nodiscard]] Magazine* open_own() noexcept;
   [[nodiscard]] bool others_have_some() const noexcept;
-  enum class Which { with_blocks, all };
-  void gather(Which which) noexcept;
+  // Which magazines are taken away, and why: because a block is wanted, which is no good time to open them again.
+  enum class Why { a_block_wanted, somebody_waits, to_count };
+  void gather(Why why) noexcept;
+  void close_for_sharing(Magazine& biased) noexcept;
   void wait_until_idle(Magazine& magazine) noexcept;
   void move_to_depot(Magazine& magazine, std::uint32_t blocks) noexcept;
   void settle() noexcept {
@@ -136,6 +144,18 @@ class PoolCore {
   void push_depot(std::uint32_t i) noexcept;
   [[nodiscard]] std::uint32_t pop_depot() noexcept;
   void refill(Magazine& own) noexcept;
+  void put_into(Magazine& own, std::uint32_t i) noexcept {
+    own.places[own.size()].set(block_at(i), &word(i));
+    own.resize(own.size() + 1);
+  }
+  [[nodiscard]] std::uint32_t take_out_of(Magazine& own) noexcept {
+    own.resize(own.size() - 1);
+    return index_in(own.places[own.size()]);
+  }
+  [[nodiscard]] std::uint32_t index_in(Magazine::Place const& place) const noexcept {
+    return static_cast<std::uint32_t>(index_of(place.block.load(std::memory_order_relaxed)));
+  }
+  [[nodiscard]] bool come_back_under_mutex(std::uint32_t i, std::uint32_t to) noexcept;
   void give_under_mutex(Magazine* own, std::uint32_t i) noexcept;
   void wake(std::size_t blocks) noexcept;
 
@@ -149,6 +169,7 @@ class PoolCore {
   // Sets (or clears) the marks of the granules in [from, to) bytes; the bytes of those that were not so before.
   std::size_t mark_granules(std::size_t from, std::size_t to, bool charged) noexcept;
   std::size_t trim_run(std::uint32_t from, std::uint32_t to) noexcept;
+  void leave_for_a_moment() noexcept;
   std::uint32_t close_under_mutex() noexcept;
   void give_up_memory() noexcept;
 
@@ -185,7 +206,8 @@ class PoolCore {
   std::uint32_t wiping_ = 0;                 // threads that overwrite a block without the mutex
   std::uint32_t inside_ = 0;                 // threads in a call that have left the mutex for a while
   std::atomic<std::uint32_t> came_back_{0};  // what they sleep on
-  Region blocks_, side_, granules_charged_;  // blocks; magazines and words; a bit per granule that blocks share
+  Region blocks_, all_words_, all_magazines_;
+  Region granules_charged_;  // a bit each, where blocks share them
   std::uint32_t attached_count_ = 0;
   std::uint16_t* attached_ = nullptr;  // numbers of the magazines that have ever been used
 };

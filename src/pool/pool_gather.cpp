@@ -17,6 +17,9 @@ constinit std::atomic<bool> g_has_barrier{true};
 constexpr std::uint32_t kCalmMs = 1000;
 constexpr std::uint8_t kFirstLevel = 4, kLastLevel = 12;  // 16 to 4096 calls
 
+// A thread whose blocks others put back takes them without its number for so long.
+constexpr std::uint32_t kSharingMs = 10'000;
+
 // The one thing that an owner's stores must be ordered before is ours to bring about.
 void barrier() noexcept {
   if (os::barrier_in_all_threads()) return;
@@ -50,23 +53,29 @@ void introduce() noexcept {
 
 // The calling thread's magazine, open; null where it is to do without for now.
 Magazine* PoolCore::open_own() noexcept {
+  if (wipes_) return nullptr;  // its puts leave the mutex to overwrite the block
   introduce();
   if (t_pool_thread.offset == 0) return nullptr;
-  Magazine& own = own_magazine();
-  std::int32_t const owner = own.owner.load(std::memory_order_relaxed);
-  if (owner == t_pool_thread.id) return &own;
-  if (owner != Magazine::kNobody) {
+  Magazine& own = *reinterpret_cast<Magazine*>(magazines_ + t_pool_thread.offset);
+  if (own.is_open()) {
+    if (own.owner.load(std::memory_order_relaxed) == t_pool_thread.id) {
+      t_pool_thread.last = &own;
+      return &own;
+    }
     // The thread that had this number before has ended. What it left is ours, unless it ended in the midst.
     if (own.busy.exchange(0, std::memory_order_relaxed) != 0) {
       must_recount_ = true;
       recount();
     }
-    own.owner.store(Magazine::kNobody, std::memory_order_relaxed);
+    own.pool.store(Magazine::kClosed, std::memory_order_relaxed);
     own.calls_to_wait = 0;
+    own.shared_ms = 0;
   }
+  auto const number = static_cast<std::uint32_t>(t_pool_thread.offset / sizeof(Magazine));
   if (!own.attached) {
     own.attached = true;
-    attached_[attached_count_++] = static_cast<std::uint16_t>(t_pool_thread.offset / sizeof(Magazine));
+    own.clear();
+    attached_[attached_count_++] = static_cast<std::uint16_t>(number);
   }
   bool const wanted = waiting_ == 0 && !closed_ && has_barrier();
   if (!wanted || own.calls_to_wait != 0) {
@@ -74,14 +83,19 @@ Magazine* PoolCore::open_own() noexcept {
     move_to_depot(own, own.size());
     return nullptr;
   }
-  own.owner.store(t_pool_thread.id, std::memory_order_release);
+  bool const shares = own.shared_ms != 0 && os::coarse_ms() - own.shared_ms <= kSharingMs;
+  own.used_word = kUsed | (shares ? 0 : number << kStateBits);
+  own.owner.store(t_pool_thread.id, std::memory_order_relaxed);
+  own.block_size = block_size_;
+  own.pool.store(handle_.load(std::memory_order_relaxed), std::memory_order_release);
+  t_pool_thread.last = &own;
   return &own;
 }
 
 // What the others put before this call began is seen; what they put meanwhile may be or not.
 bool PoolCore::others_have_some() const noexcept {
   for (std::uint32_t k = 0; k < attached_count_; ++k) {
-    if (magazine(attached_[k]).size() != 0) return true;
+    if (!magazine(attached_[k]).is_empty()) return true;
   }
   return false;
 }
@@ -89,10 +103,9 @@ bool PoolCore::others_have_some() const noexcept {
 // The oldest `blocks` of a magazine go to the depot, the most recent of them on top.
 void PoolCore::move_to_depot(Magazine& from, std::uint32_t blocks) noexcept {
   std::uint32_t const size = from.size();
-  for (std::uint32_t at = 0; at < blocks; ++at) push_depot(from.blocks[at].load(std::memory_order_relaxed));
-  for (std::uint32_t at = blocks; at < size; ++at)
-    from.blocks[at - blocks].store(from.blocks[at].load(std::memory_order_relaxed), std::memory_order_relaxed);
-  from.count.store(size - blocks, std::memory_order_relaxed);
+  for (std::uint32_t at = 0; at < blocks; ++at) push_depot(index_in(from.places[at]));
+  for (std::uint32_t at = blocks; at < size; ++at) from.places[at - blocks].set(from.places[at]);
+  from.resize(size - blocks);
 }
 
 // Until the owner, which can no longer enter, has left. One that ended inside never will.
@@ -114,33 +127,54 @@ void PoolCore::wait_until_idle(Magazine& from) noexcept {
     if (asked_ns == 0) asked_ns = now;
     if (now - asked_ns < kAskNs) continue;
     asked_ns = now;
-    if (os::thread_exists(from.taken_from)) continue;
+    if (os::thread_exists(from.owner.load(std::memory_order_relaxed))) continue;
     from.busy.store(0, std::memory_order_relaxed);
     must_recount_ = true;
   }
 }
 
+// Nobody but who holds the mutex changes words that bear its number any more; its owner opens it again at its next
+// call, and takes blocks that all may put back.
+void PoolCore::close_for_sharing(Magazine& biased) noexcept {
+  biased.shared_ms = max(os::coarse_ms(), 1u);
+  if (!biased.is_open() || biased.used_word == kUsed) return;
+  biased.pool.store(Magazine::kClosed, std::memory_order_seq_cst);
+  barrier();
+  wait_until_idle(biased);
+  settle();
+  move_to_depot(biased, biased.size());
+}
+
+namespace {
+
+// For a while its owner goes by the mutex.
+void keep_closed(Magazine& taken) noexcept {
+  std::uint32_t const now = os::coarse_ms();
+  bool const calm = now - taken.taken_ms > kCalmMs;
+  taken.level = calm ? kFirstLevel : min(static_cast<std::uint8_t>(taken.level + 1), kLastLevel);
+  taken.calls_to_wait = static_cast<std::uint16_t>(1u << taken.level);
+  taken.taken_ms = now;
+}
+
+}  // namespace
+
 // Blocks in magazines come to the depot; their owners go by the mutex until they may open them again.
-void PoolCore::gather(Which which) noexcept {
+void PoolCore::gather(Why why) noexcept {
   bool any = false;
   for (std::uint32_t k = 0; k < attached_count_; ++k) {
     Magazine& from = magazine(attached_[k]);
-    if (!from.is_open() || (which == Which::with_blocks && from.size() == 0)) continue;
-    from.taken_from = from.owner.load(std::memory_order_relaxed);
-    from.owner.store(Magazine::kNobody, std::memory_order_seq_cst);
+    if (!from.is_open() || (why == Why::a_block_wanted && from.is_empty())) continue;
+    from.being_taken = true;
+    from.pool.store(Magazine::kClosed, std::memory_order_seq_cst);
     any = true;
   }
   if (any) barrier();
   for (std::uint32_t k = 0; k < attached_count_; ++k) {
     Magazine& from = magazine(attached_[k]);
-    if (from.taken_from != Magazine::kNobody) {
+    if (from.being_taken) {
       wait_until_idle(from);
-      from.taken_from = Magazine::kNobody;
-      std::uint32_t const now = os::coarse_ms();
-      bool const calm = now - from.taken_ms > kCalmMs;
-      from.level = calm ? kFirstLevel : min(static_cast<std::uint8_t>(from.level + 1), kLastLevel);
-      from.calls_to_wait = static_cast<std::uint16_t>(1u << from.level);
-      from.taken_ms = now;
+      from.being_taken = false;
+      if (why != Why::to_count) keep_closed(from);
     }
     if (!from.is_open()) move_to_depot(from, from.size());
   }
@@ -152,15 +186,15 @@ void PoolCore::recount() noexcept {
     // The other threads are not here, and this one is in no magazine.
     for (std::uint32_t k = 0; k < attached_count_; ++k) {
       Magazine& left = magazine(attached_[k]);
-      left.owner.store(Magazine::kNobody, std::memory_order_relaxed);
+      left.pool.store(Magazine::kClosed, std::memory_order_relaxed);
       left.busy.store(0, std::memory_order_relaxed);
-      left.count.store(0, std::memory_order_relaxed);
-      left.taken_from = Magazine::kNobody;
+      left.resize(0);
+      left.being_taken = false;
       left.calls_to_wait = 0;
     }
     forked_ = false;
   } else {
-    gather(Which::all);
+    gather(Why::to_count);
   }
   must_recount_ = false;
   depot_ = depot_count_ = circulating_ = trimmed_ = trimmed_from_ = 0;

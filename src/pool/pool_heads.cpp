@@ -8,7 +8,13 @@
 namespace stealth {
 
 constinit PoolTable g_pool_table;
-constinit thread_local PoolThread t_pool_thread __attribute__((tls_model("initial-exec"))) = {0, 0};
+constinit std::atomic<std::uint32_t> g_word_of_no_block{0};
+
+namespace {
+constinit Magazine g_never_open{.pool = Magazine::kClosed};
+}
+constinit thread_local PoolThread t_pool_thread __attribute__((tls_model("initial-exec"))) = {&g_never_open, 0, 0};
+void forget_pool_thread() noexcept { t_pool_thread = {&g_never_open, 0, 0}; }
 
 namespace {
 
@@ -123,7 +129,7 @@ void pools_fork_in_parent() noexcept {
 
 void pools_fork_in_child() noexcept {
   regions_fork_in_child();
-  t_pool_thread = {0, 0};  // it has another id now
+  forget_pool_thread();
   g_heads.for_each([](PoolCore& core) { core.fork_in_child(); });
   g_heads.mutex().reset();
 }

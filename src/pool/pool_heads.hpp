@@ -22,14 +22,19 @@ struct PoolTable {
 };
 extern constinit PoolTable g_pool_table;
 
+// Of a handle that is known to be good.
+[[nodiscard]] inline PoolCore& core_at(stealth_pool const* handle) noexcept {
+  return *reinterpret_cast<PoolCore*>(reinterpret_cast<std::uintptr_t>(handle) & ~std::uintptr_t{kHeadBytes - 1});
+}
+
 // Null: the handle is not good.
 [[nodiscard]] inline PoolCore* core_of(stealth_pool const* handle) noexcept {
   auto const address = reinterpret_cast<std::uintptr_t>(handle);
   std::size_t const offset = address - g_pool_table.begin.load(std::memory_order_relaxed);
   if (offset >= g_pool_table.bytes.load(std::memory_order_relaxed)) [[unlikely]]
     return nullptr;
-  auto* const core = reinterpret_cast<PoolCore*>(address & ~std::uintptr_t{kHeadBytes - 1});
-  return core->is(handle) ? core : nullptr;
+  PoolCore& core = core_at(handle);
+  return core.is(handle) ? &core : nullptr;
 }
 
 [[nodiscard]] stealth_error create_pool(std::uint64_t max_blocks, struct stealth_pool_options const& options,

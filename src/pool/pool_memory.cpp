@@ -12,12 +12,10 @@ namespace stealth {
 namespace {
 
 constexpr std::size_t kHugePage = 2 * kMiB;
-// The first of a pool's magazines is that of threads which have none: nobody's, and never opened.
-constexpr std::int32_t kNoThread = -1;
-// In front of the words: magazines, and the numbers of those in use.
+// The first of a pool's magazines is that of threads which have none, and never opened. Behind them stand the numbers
+// of those that are in use.
 constexpr std::size_t kMagazineBytes = PoolCore::kMagazines * sizeof(Magazine);
-constexpr std::size_t kWordsAt = kMagazineBytes + PoolCore::kMagazines * sizeof(std::uint16_t);
-static_assert(kWordsAt % 64 == 0);
+constexpr std::size_t kAllMagazines = kMagazineBytes + PoolCore::kMagazines * sizeof(std::uint16_t);
 
 constexpr std::uint32_t kKnownFlags = STEALTH_POOL_EXCLUDE_FROM_CORE_DUMP | STEALTH_POOL_LOCK_IN_MEMORY |
                                       STEALTH_POOL_HUGE_PAGES | STEALTH_POOL_WIPE_ON_PUT;
@@ -66,16 +64,18 @@ stealth_error PoolCore::lay_out(std::uint64_t max_blocks, struct stealth_pool_op
                                 (options.flags & STEALTH_POOL_LOCK_IN_MEMORY) != 0, huge};
   stealth_error error = to_error(blocks_.reserve(stride_ * max_blocks, alignment_, wanted));
   if (error != STEALTH_OK) return error;
-  if (side_.reserve(kWordsAt + word_bytes(max_blocks_), 64, {}) != RegionError::none || !side_.commit(kWordsAt))
+  // Threads may look at a magazine of a pool that is gone: it stays for the next pool that has this core.
+  if (all_magazines_.data() == nullptr && all_magazines_.reserve(kAllMagazines, 64, {}) != RegionError::none)
+    return STEALTH_NOT_ENOUGH_MEMORY;
+  if (!all_magazines_.commit(kAllMagazines) || all_words_.reserve(word_bytes(max_blocks_), 64, {}) != RegionError::none)
     return STEALTH_NOT_ENOUGH_MEMORY;
   if (shares_granules() &&
       granules_charged_.reserve(divide_up(divide_up(stride_ * max_blocks, granule_), 8), 8, {}) != RegionError::none)
     return STEALTH_NOT_ENOUGH_MEMORY;
   base_ = blocks_.data();
-  magazines_ = side_.data();
-  attached_ = reinterpret_cast<std::uint16_t*>(side_.data() + kMagazineBytes);
-  words_ = reinterpret_cast<std::atomic<std::uint32_t>*>(side_.data() + kWordsAt);
-  magazine(0).owner.store(kNoThread, std::memory_order_relaxed);
+  magazines_ = all_magazines_.data();
+  attached_ = reinterpret_cast<std::uint16_t*>(all_magazines_.data() + kMagazineBytes);
+  words_ = reinterpret_cast<std::atomic<std::uint32_t>*>(all_words_.data());
   return STEALTH_OK;
 }
 
@@ -148,7 +148,7 @@ bool PoolCore::make(std::uint32_t i) noexcept {
   std::size_t const end = begin + stride_;
   std::size_t const cost = charge_for(i);
   bool const beyond = i >= reach();
-  if (!blocks_.commit(end) || (beyond && !side_.commit(kWordsAt + word_bytes(i + 1)))) return false;
+  if (!blocks_.commit(end) || (beyond && !all_words_.commit(word_bytes(i + 1)))) return false;
   if (shares_granules()) {
     if (!granules_charged_.commit(divide_up(divide_up(end, granule_), 8))) return false;
     static_cast<void>(mark_granules(begin, end, true));
@@ -203,7 +203,7 @@ stealth_error PoolCore::trim(stealth_pool const* handle, std::uint64_t& given_ba
     if (!is(handle)) return STEALTH_INVALID_HANDLE;
     if (closed_) return STEALTH_POOL_CLOSED;
     settle();
-    gather(Which::all);
+    gather(Why::to_count);
     settle();
     depot_ = depot_count_ = 0;
     std::uint32_t const made = reach();
@@ -254,24 +254,26 @@ stealth_error PoolCore::read(stealth_pool const* handle, struct stealth_pool_sta
   return STEALTH_OK;
 }
 
+// Lets others have the mutex who are about to be done.
+void PoolCore::leave_for_a_moment() noexcept {
+  std::uint32_t const never = 0;
+  mutex_.unlock();
+  os::futex_wait(&never, 0, 50'000);
+  mutex_.lock();
+}
+
 // Leaves the pool without memory and without blocks; how many were out.
 std::uint32_t PoolCore::close_under_mutex() noexcept {
   settle();
   closed_ = true;
   wake(waiting_);
-  while (wiping_ != 0) {  // somebody writes to a block
-    mutex_.unlock();
-    os::yield();
-    mutex_.lock();
-  }
-  gather(Which::all);
+  while (wiping_ != 0) leave_for_a_moment();  // somebody writes to a block
+  gather(Why::to_count);
   if (must_recount_) recount();
   std::uint32_t const out = circulating_ - min(depot_count_, circulating_);
   blocks_.retire();
   // Nobody looks at words without an open magazine or the mutex.
-  std::size_t const page = os::page_size();
-  if (side_.committed() > align_up(kWordsAt, page))
-    static_cast<void>(side_.purge(align_up(kWordsAt, page), side_.committed()));
+  all_words_.release();
   granules_charged_.release();
   reach_.store(0, std::memory_order_relaxed);
   depot_ = depot_count_ = circulating_ = ready_ = trimmed_ = trimmed_from_ = 0;
@@ -307,19 +309,24 @@ stealth_error PoolCore::end(stealth_pool const* handle) noexcept {
   Hold hold(mutex_);
   if (!is(handle)) return STEALTH_INVALID_HANDLE;  // somebody else was faster
   handle_.store(0, std::memory_order_relaxed);
-  while (inside_ != 0) {  // those who waited, or were being charged for a block, look at it once more
-    mutex_.unlock();
-    os::yield();
-    mutex_.lock();
-  }
+  // Those who waited, or were being charged for a block, look at it once more.
+  while (inside_ != 0) leave_for_a_moment();
   give_up_memory();
   return STEALTH_OK;
 }
 
 // Zero again, but for the mutex and the handle.
 void PoolCore::give_up_memory() noexcept {
+  for (std::uint32_t k = 0; k < attached_count_; ++k) {
+    Magazine& left = magazine(attached_[k]);
+    left.attached = false;
+    left.owner.store(Magazine::kNobody, std::memory_order_relaxed);
+    left.clear();
+    left.level = 0;
+    left.calls_to_wait = 0;
+  }
   blocks_.release();
-  side_.release();
+  all_words_.release();
   granules_charged_.release();
   memory::release(charged_);
   charged_ = 0;

@@ -49,19 +49,19 @@ void PoolCore::refill(Magazine& own) noexcept {
     taken[n] = pop_depot();
     word(taken[n]).store(kFree, std::memory_order_release);
   }
-  for (std::uint32_t n = wanted; n-- > 0;) own.push(taken[n]);
+  for (std::uint32_t n = wanted; n-- > 0;) put_into(own, taken[n]);
 }
 
 PoolCore::Took PoolCore::take_what_is_there(Taking& taking) noexcept {
   while (taking.taken < taking.count) {
     if (closed_) return Took::pool_closed;
     std::uint32_t i = kNone;
-    if (taking.own != nullptr && taking.own->is_open() && taking.own->size() != 0) {
-      i = taking.own->pop();
+    if (taking.own != nullptr && taking.own->is_open() && !taking.own->is_empty()) {
+      i = take_out_of(*taking.own);
     } else if (depot_ != 0) {
       i = pop_depot();
     } else if (others_have_some()) {
-      gather(Which::with_blocks);
+      gather(Why::a_block_wanted);
       settle();
       continue;
     } else {
@@ -98,7 +98,7 @@ bool PoolCore::sleep(std::uint64_t until, bool for_memory) noexcept {
   if (until == kNoWait || now >= until) return false;
   ++waiting_;
   // From now on every put comes by the mutex, and sees that somebody waits.
-  gather(Which::all);
+  gather(Why::somebody_waits);
   settle();
   if (depot_ == 0) {
     std::uint32_t const seen = came_back_.load(std::memory_order_relaxed);
@@ -162,7 +162,7 @@ stealth_error PoolCore::take(stealth_pool const* handle, Pointers out, std::size
       error = try_until(taking, until);
       if (error != STEALTH_OK) {
         take_back(taking);
-      } else if (taking.own != nullptr && taking.own->is_open() && taking.own->size() == 0) {
+      } else if (taking.own != nullptr && taking.own->is_open() && taking.own->is_empty()) {
         refill(*taking.own);
       }
       --inside_;
@@ -175,16 +175,29 @@ stealth_error PoolCore::take(stealth_pool const* handle, Pointers out, std::size
   return error;
 }
 
+// If it is out, it is `to` from now on.
+bool PoolCore::come_back_under_mutex(std::uint32_t i, std::uint32_t to) noexcept {
+  std::atomic<std::uint32_t>& its = word(i);
+  std::uint32_t now = its.load(std::memory_order_relaxed);
+  if ((now & kStates) == kUsed && now != kUsed) {
+    Magazine& from = magazine(now >> kStateBits);
+    bool const own = from.owner.load(std::memory_order_relaxed) == t_pool_thread.id && from.is_open();
+    if (!own) close_for_sharing(from);
+    now = its.load(std::memory_order_acquire);  // its owner may have been faster
+  }
+  return (now & kStates) == kUsed && its.compare_exchange_strong(now, to, std::memory_order_acq_rel);
+}
+
 // A block whose word says that it is not out any more goes where the next get looks first.
 void PoolCore::give_under_mutex(Magazine* own, std::uint32_t i) noexcept {
-  if (own == nullptr) {
+  if (own == nullptr || !own->is_open()) {
     push_depot(i);
     wake(1);
     return;
   }
   if (own->size() == Magazine::kBlocks) move_to_depot(*own, Magazine::kBlocks / 2);
   word(i).store(kFree, std::memory_order_release);
-  own->push(i);
+  put_into(*own, i);
 }
 
 stealth_error PoolCore::give(stealth_pool const* handle, void* block, std::size_t size) noexcept {
@@ -195,9 +208,9 @@ stealth_error PoolCore::give(stealth_pool const* handle, void* block, std::size_
   std::uint64_t const index = index_of(block);
   if (index >= reach() || size != block_size_) return STEALTH_INVALID_BLOCK;
   auto const i = static_cast<std::uint32_t>(index);
-  std::uint32_t expected = kUsed;
-  if (!word(i).compare_exchange_strong(expected, wipes_ ? kWiping : kFree, std::memory_order_acq_rel))
-    return STEALTH_INVALID_BLOCK;
+  // First, because it may have to make the lists anew: no free block may be in none of them then.
+  Magazine* const own = open_own();
+  if (!come_back_under_mutex(i, wipes_ ? kWiping : kFree)) return STEALTH_INVALID_BLOCK;
   if (wipes_) {
     ++wiping_;  // close() waits for it
     mutex_.unlock();
@@ -205,7 +218,7 @@ stealth_error PoolCore::give(stealth_pool const* handle, void* block, std::size_
     mutex_.lock();
     --wiping_;
   }
-  give_under_mutex(open_own(), i);
+  give_under_mutex(own, i);
   return STEALTH_OK;
 }
 
@@ -214,35 +227,37 @@ stealth_error PoolCore::give_all(stealth_pool const* handle, Pointers blocks, st
   if (!is(handle)) return STEALTH_INVALID_HANDLE;
   if (closed_) return STEALTH_POOL_CLOSED;
   settle();
-  // First all change their state, so that nobody else can put them; if one cannot, those before it change back.
-  std::uint32_t const marked = wipes_ ? kWiping : kFree;
-  for (std::size_t n = 0; n < count; ++n) {
-    if (blocks[n] == nullptr) continue;
-    std::uint64_t const index = index_of(blocks[n]);
-    std::uint32_t expected = kUsed;
-    if (index < reach() &&
-        word(static_cast<std::uint32_t>(index)).compare_exchange_strong(expected, marked, std::memory_order_acq_rel))
-      continue;
-    while (n-- > 0) {
-      if (blocks[n] != nullptr)
-        word(static_cast<std::uint32_t>(index_of(blocks[n]))).store(kUsed, std::memory_order_relaxed);
-    }
-    return STEALTH_INVALID_BLOCK;
+  Magazine* const own = open_own();
+  // First all change their state, so that nobody else can put them, though they are in no list yet; if one cannot,
+  // those before it change back.
+  ++wiping_;
+  stealth_error error = STEALTH_OK;
+  std::size_t marked = 0;
+  for (; marked < count; ++marked) {
+    if (blocks[marked] == nullptr) continue;
+    std::uint64_t const index = index_of(blocks[marked]);
+    if (index < reach() && come_back_under_mutex(static_cast<std::uint32_t>(index), kWiping)) continue;
+    error = STEALTH_INVALID_BLOCK;
+    break;
   }
-  if (wipes_) {
-    ++wiping_;
+  if (wipes_ && error == STEALTH_OK) {
     mutex_.unlock();
     for (std::size_t n = 0; n < count; ++n) {
       if (blocks[n] != nullptr) std::memset(blocks[n], 0, block_size_);
     }
     mutex_.lock();
-    --wiping_;
   }
-  Magazine* const own = open_own();
-  for (std::size_t n = 0; n < count; ++n) {
-    if (blocks[n] != nullptr) give_under_mutex(own, static_cast<std::uint32_t>(index_of(blocks[n])));
+  for (std::size_t n = 0; n < marked; ++n) {
+    if (blocks[n] == nullptr) continue;
+    auto const i = static_cast<std::uint32_t>(index_of(blocks[n]));
+    if (error == STEALTH_OK) {
+      give_under_mutex(own, i);
+    } else {
+      word(i).store(kUsed, std::memory_order_release);
+    }
   }
-  return STEALTH_OK;
+  --wiping_;
+  return error;
 }
 
 }  // namespace stealth

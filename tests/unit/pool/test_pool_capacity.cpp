@@ -140,7 +140,7 @@ TEST_F(PoolCapacity, ManyThreadsAtTheCapacity) {
       std::error_code error;
       for (std::size_t n = random.below(100); n-- > 0 && !error;) blocks.push_back(touched(pool, error));
       ASSERT_TRUE(!error || error == errc::not_enough_memory);
-      ASSERT_LE(held_by_pools(), 17 * kMiB);
+      ASSERT_LE(held_by_pools(), 24 * kMiB) << "what is not touched yet does not count";
       if (random.one_in(4)) pool.trim();
     }
   });
