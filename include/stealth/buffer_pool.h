@@ -64,7 +64,8 @@ int stealth_buffer_pool_create(uint64_t target_size, struct stealth_buffer_pool_
  * any more, and are not written to. Twice is harmless. */
 int stealth_buffer_pool_close(stealth_buffer_pool* pool);
 
-/* Closes the pool, and ends its handle. Buffers that are out outlive it, as told at close. */
+/* Closes the pool, and ends its handle. Buffers that are out outlive it, as told at close; their number is reported in
+ * one line on stderr (unless STEALTH_VERBOSE=0). */
 int stealth_buffer_pool_destroy(stealth_buffer_pool* pool);
 
 /* --- waiting ---------------------------------------------------------------------------------------

@@ -254,7 +254,7 @@ class BufferPool {
   }
   BufferPool(BufferPool const&) = delete;
   BufferPool& operator=(BufferPool const&) = delete;
-  // As close(). Buffers that are out stay readable.
+  // As close(). Buffers that are out stay readable; how many they are is reported in one line on stderr.
   ~BufferPool() { destroy(); }
 
   // An idle buffer at once, the one that was used last first; else a new one, after a wait where the pool is at its

@@ -27,9 +27,9 @@ STEALTH_API char const* stealth_error_message(int error) {
     case STEALTH_NO_THREAD:
       return "no thread: the system gives none for the callbacks; look at RLIMIT_NPROC and the cgroup's pids.max";
     case STEALTH_TOO_MANY:
-      return "too many: all 64 subscriptions, or all 16384 pools, are in use; end one";
+      return "too many: all 64 subscriptions, 16384 pools, 4096 buffer pools or 65536 buffers are in use; end one";
     case STEALTH_INVALID_HANDLE:
-      return "invalid handle: no subscription or pool has it, or it has ended (in a forked child all subscriptions "
+      return "invalid handle: no subscription, pool or buffer has it, or it has ended (in a forked child all subscriptions "
              "have); make a new one";
     case STEALTH_POOL_FULL:
       return "pool full: no block is free and the pool has as many as it may have; put some back, wait with "

@@ -153,6 +153,7 @@ stealth_error BufferCore::truncate(std::uintptr_t handle, std::uint64_t size) no
   if (handle_ != handle) return STEALTH_INVALID_HANDLE;
   std::uint64_t const before = size_.load(std::memory_order_relaxed);
   if (size > before) return STEALTH_OUT_OF_RANGE;
+  if (size == before) return STEALTH_OK;
   dirty_ = max(dirty_, before);
   pool_->shrink(*this, size);
   return STEALTH_OK;

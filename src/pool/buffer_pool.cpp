@@ -1,6 +1,7 @@
 // See buffer_pool.hpp.
 #include "pool/buffer_pool.hpp"
 
+#include "base/report.hpp"
 #include "os/os.hpp"
 #include "pool/control.hpp"
 
@@ -29,8 +30,11 @@ class BufferPoolCore::Visit {
     bool const ended = pool_.destroyed_ && pool_.out_ == 0 && pool_.inside_ == 0;
     if (ended) pool_.destroyed_ = false;
     pool_.mutex_.unlock();
+    if (wakes_) pool_.wake();
     if (ended) g_buffer_pools.give_back(pool_);
   }
+  // Something has been released: those who wait are woken when the mutex is free.
+  void released() noexcept { wakes_ = pool_.fell() || wakes_; }
   void leave() noexcept {
     ++pool_.inside_;
     pool_.mutex_.unlock();
@@ -60,6 +64,7 @@ class BufferPoolCore::Visit {
  private:
   BufferPoolCore& pool_;
   List<BufferCore> dropped_;
+  bool wakes_ = false;
 };
 
 stealth_error BufferPoolCore::begin(std::uint64_t target, struct stealth_buffer_pool_options const& options) noexcept {
@@ -122,13 +127,16 @@ std::uint64_t BufferPoolCore::used() noexcept {
   return sum_ - unused;
 }
 
-// The sum has fallen, or a buffer has become idle: whoever waits looks again.
-void BufferPoolCore::fell() noexcept {
+// The sum has fallen, or a buffer has become idle: whoever waits is to look again. True: somebody does, so wake() comes
+// next, best without the mutex.
+bool BufferPoolCore::fell() noexcept {
   if (sum_ < target_ - target_ / kPartThatCalms) gate_.fetch_and(~kTight, std::memory_order_relaxed);
-  if (waiting_ == 0) return;
+  if (waiting_ == 0) return false;
   released_.fetch_add(1, std::memory_order_relaxed);
-  os::futex_wake(reinterpret_cast<std::uint32_t const*>(&released_), INT32_MAX);
+  return true;
 }
+
+void BufferPoolCore::wake() noexcept { os::futex_wake(reinterpret_cast<std::uint32_t const*>(&released_), INT32_MAX); }
 
 BufferPoolCore::Admission BufferPoolCore::admit(BufferCore& buffer, std::uint64_t end, BufferWaiter& waiter) noexcept {
   Hold hold(mutex_);
@@ -164,12 +172,12 @@ BufferPoolCore::Admission BufferPoolCore::admit(BufferCore& buffer, std::uint64_
 }
 
 void BufferPoolCore::shrink(BufferCore& buffer, std::uint64_t size) noexcept {
-  Hold hold(mutex_);
+  Visit visit(*this);
   settle(buffer);
   sum_ -= buffer.limit_ - size;
   buffer.limit_ = size;
   buffer.size_.store(size, std::memory_order_release);
-  fell();
+  visit.released();
 }
 
 stealth_error BufferPoolCore::count(std::uintptr_t handle, std::uint64_t bytes) noexcept {
@@ -189,12 +197,12 @@ stealth_error BufferPoolCore::count(std::uintptr_t handle, std::uint64_t bytes) 
 }
 
 stealth_error BufferPoolCore::discount(std::uintptr_t handle, std::uint64_t bytes) noexcept {
-  Visit const visit(*this);
+  Visit visit(*this);
   if (!is(handle)) return STEALTH_INVALID_HANDLE;
   if (bytes > counted_) return STEALTH_OUT_OF_RANGE;
   sum_ -= bytes;
   counted_ -= bytes;
-  fell();
+  visit.released();
   return STEALTH_OK;
 }
 
@@ -318,7 +326,7 @@ stealth_error BufferPoolCore::take_back(BufferCore& buffer, bool may_keep) noexc
   } else {
     visit.drop(buffer);
   }
-  fell();
+  visit.released();
   return is_closed() ? STEALTH_POOL_CLOSED : STEALTH_OK;
 }
 
@@ -399,7 +407,7 @@ stealth_error BufferPoolCore::read(std::uintptr_t handle, struct stealth_buffer_
 void BufferPoolCore::close_under_mutex(Visit& visit) noexcept {
   gate_.fetch_or(kClosed, std::memory_order_relaxed);
   while (idle_count_ != 0) drop_oldest(visit);
-  fell();
+  visit.released();
 }
 
 stealth_error BufferPoolCore::close(std::uintptr_t handle) noexcept {
@@ -410,11 +418,20 @@ stealth_error BufferPoolCore::close(std::uintptr_t handle) noexcept {
 }
 
 stealth_error BufferPoolCore::destroy(std::uintptr_t handle) noexcept {
-  Visit visit(*this);
-  if (!is(handle)) return STEALTH_INVALID_HANDLE;
-  close_under_mutex(visit);
-  handle_.store(kNoHandle, std::memory_order_relaxed);
-  destroyed_ = true;
+  std::uint64_t out = 0, bytes = 0;
+  {
+    Visit visit(*this);
+    if (!is(handle)) return STEALTH_INVALID_HANDLE;
+    close_under_mutex(visit);
+    handle_.store(kNoHandle, std::memory_order_relaxed);
+    destroyed_ = true;
+    out = out_;
+    bytes = used() - counted_;
+  }
+  if (out != 0) {
+    report("a buffer pool was destroyed with ", out, " of its buffers still out, which hold ", bytes,
+           " bytes: they stay readable until they are put or released");
+  }
   return STEALTH_OK;
 }
 

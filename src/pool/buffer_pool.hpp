@@ -90,7 +90,8 @@ class alignas(512) BufferPoolCore {
 
   [[nodiscard]] std::uint64_t used() noexcept;
   void settle(BufferCore& buffer) noexcept;
-  void fell() noexcept;
+  [[nodiscard]] bool fell() noexcept;
+  void wake() noexcept;
   [[nodiscard]] bool must_wait(BufferWaiter& waiter) noexcept;
   void begin_sleep(BufferWaiter& waiter) noexcept;
   void end_sleep(BufferWaiter const& waiter, std::uint64_t slept_ns) noexcept;

@@ -148,8 +148,9 @@ TEST_F(Api, EveryErrorHasAMessageOfItsOwn) {
     }
   }
   EXPECT_EQ(std::string(stealth_error_message(STEALTH_TOO_MANY)),
-            "too many: all " + std::to_string(STEALTH_MOST_SUBSCRIPTIONS) + " subscriptions, or all " +
-                std::to_string(STEALTH_MOST_POOLS) + " pools, are in use; end one");
+            "too many: all " + std::to_string(STEALTH_MOST_SUBSCRIPTIONS) + " subscriptions, " +
+                std::to_string(STEALTH_MOST_POOLS) + " pools, " + std::to_string(STEALTH_MOST_BUFFER_POOLS) +
+                " buffer pools or " + std::to_string(STEALTH_MOST_BUFFERS) + " buffers are in use; end one");
   for (int const error : {-1, STEALTH_INVALID_OPTIONS + 1, 1 << 30}) {
     EXPECT_FALSE(messages.contains(stealth_error_message(error)));
     EXPECT_NE(std::string(stealth_error_message(error)).find("unknown error"), std::string::npos);

@@ -107,6 +107,21 @@ TEST_F(BufferBeyond, OutlivesItsPool) {
   EXPECT_LT(held_by_pools(), 100000u);
 }
 
+TEST_F(BufferBeyond, WhatIsOutAtTheEndIsReported) {
+  std::string const said = in_a_child([] {
+    std::optional<BufferPool> pool(std::in_place, kMiB), quiet(std::in_place, kMiB);
+    Buffer const one = pool->make_buffer("12345"), two = pool->get();
+    pool->put(pool->get());
+    static_cast<void>(quiet->get());
+    pool.reset();
+    quiet.reset();
+  });
+  EXPECT_EQ(
+      said,
+      "stealth: a buffer pool was destroyed with 2 of its buffers still out, which hold 5 bytes: they stay readable "
+      "until they are put or released\n");
+}
+
 TEST_F(BufferBeyond, AnothersBufferIsLeftAsItIs) {
   BufferPool one(kMiB), two(kMiB);
   Buffer buffer = one.make_buffer("one's");
