@@ -8,6 +8,10 @@
 // every call comes to the slow way, which alone asks why.
 #pragma once
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +28,15 @@ namespace stealth {
 
 class BufferPoolCore;
 
+// Whether the process has one thread, as the C library knows it: then nobody can be in the way.
+[[nodiscard]] inline bool is_alone() noexcept {
+#if __has_include(<sys/single_threaded.h>)
+  return __libc_single_threaded != 0;
+#else
+  return false;
+#endif
+}
+
 class alignas(256) BufferCore : public ListNode {
  public:
   static constexpr std::uint64_t kAtEnd = ~std::uint64_t{0};
@@ -35,19 +48,17 @@ class alignas(256) BufferCore : public ListNode {
     bool has_waited = false;     // in this call, before
   };
 
-  // The hot path: false, and nothing has happened, unless the bytes fit below the limit.
+  // The hot path. False, and nothing has happened, unless the bytes fit below the limit; also where somebody else has
+  // the lock at the moment. As long as the process has one thread, as the C library knows it, nobody has.
   [[nodiscard]] bool append_quickly(std::uintptr_t handle, void const* bytes, std::size_t count) noexcept {
+    if (!is_alone() && !lock_.try_lock()) [[unlikely]]
+      return false;
+    return append_and_unlock(handle, bytes, count);
+  }
+  // The same, once the lock is to be had.
+  [[nodiscard]] bool append(std::uintptr_t handle, void const* bytes, std::size_t count) noexcept {
     lock_.lock();
-    std::uint64_t const size = size_.load(std::memory_order_relaxed);
-    // A count of 0 is more than any room.
-    bool const fits = handle_ == handle && count - 1 < limit_ - size && bytes != nullptr &&
-                      gate_->load(std::memory_order_relaxed) == 0;
-    if (fits) [[likely]] {
-      std::memcpy(base_ + size, bytes, count);
-      size_.store(size + count, std::memory_order_release);
-    }
-    lock_.unlock();
-    return fits;
+    return append_and_unlock(handle, bytes, count);
   }
 
   // --- what the C functions do; each with the handle that it was called with ---
@@ -75,6 +86,18 @@ class alignas(256) BufferCore : public ListNode {
  private:
   friend class BufferPoolCore;
 
+  [[nodiscard]] bool append_and_unlock(std::uintptr_t handle, void const* bytes, std::size_t count) noexcept {
+    std::uint64_t const size = size_.load(std::memory_order_relaxed);
+    // A count of 0 is more than any room.
+    bool const fits = handle_ == handle && count - 1 < limit_ - size && bytes != nullptr &&
+                      gate_->load(std::memory_order_relaxed) == 0;
+    if (fits) [[likely]] {
+      std::memcpy(base_ + size, bytes, count);
+      size_.store(size + count, std::memory_order_release);
+    }
+    lock_.unlock();
+    return fits;
+  }
   [[nodiscard]] stealth_error make_ready(std::uintptr_t handle, std::uint64_t end) noexcept;
   [[nodiscard]] std::size_t slim(std::size_t keep) noexcept;
   void apply(Change const& change, std::uint64_t at) noexcept;

@@ -25,6 +25,14 @@ __attribute__((noinline)) int change(stealth_buffer* handle, BufferCore::Change 
   return core == nullptr ? STEALTH_INVALID_HANDLE : core->change(number(handle), change, begin);
 }
 
+__attribute__((noinline)) int write_slowly(stealth_buffer* handle, void const* bytes, std::size_t count) noexcept {
+  if (bytes == nullptr && count != 0) return STEALTH_INVALID_ARGUMENT;
+  BufferCore* const core = core_of(handle);
+  if (core == nullptr) return STEALTH_INVALID_HANDLE;
+  if (core->append(number(handle), bytes, count)) return STEALTH_OK;
+  return core->change(number(handle), {.bytes = count, .from = bytes}, nullptr);
+}
+
 struct stealth_buffer_pool_options const kAllDefaults = {
     sizeof(struct stealth_buffer_pool_options), 0, 0, 0, 0, 0, 0, 0};
 
@@ -97,8 +105,7 @@ STEALTH_API int stealth_buffer_write(stealth_buffer* buffer, void const* bytes, 
   BufferCore* const core = core_of(buffer);
   if (core != nullptr && core->append_quickly(number(buffer), bytes, count)) [[likely]]
     return STEALTH_OK;
-  if (bytes == nullptr && count != 0) return STEALTH_INVALID_ARGUMENT;
-  return stealth::change(buffer, {.bytes = count, .from = bytes}, nullptr);
+  return stealth::write_slowly(buffer, bytes, count);
 }
 
 STEALTH_API int stealth_buffer_write_at(stealth_buffer* buffer, void const* bytes, size_t count, uint64_t offset) {

@@ -204,20 +204,22 @@ TEST_F(BufferBeyond, MemoryIsHeldAsItIsUsed) {
 
 // A large buffer that was made small before it came back is kept, but not its memory.
 TEST_F(BufferBeyond, WhatIsKeptIsSmall) {
-  BufferPool pool(27 * 10000);
-  Buffer buffer = pool.get();
-  fill(buffer, kMiB);
-  std::memset(buffer.data(), 'x', kMiB);
-  buffer.truncate(10000);
-  std::byte* const at = buffer.data();
-  pool.put(std::move(buffer));
-  EXPECT_EQ(pool.stats().idle, 1u);
-  EXPECT_EQ(pool.stats().held, 12288u);
-  EXPECT_TRUE(is_resident(at));
-  EXPECT_FALSE(is_resident(at + 12288));
-  buffer = pool.get();
-  buffer.extend(kMiB);
-  for (std::byte const byte : buffer.bytes()) ASSERT_EQ(byte, std::byte{0});
+  for (bool const wipe : {false, true}) {
+    BufferPool pool(27 * 10000, {.wipe_on_put = wipe});
+    Buffer buffer = pool.get();
+    fill(buffer, kMiB);
+    std::memset(buffer.data(), 'x', kMiB);
+    buffer.truncate(10000);
+    std::byte* const at = buffer.data();
+    pool.put(std::move(buffer));
+    EXPECT_EQ(pool.stats().idle, 1u);
+    EXPECT_EQ(pool.stats().held, 12288u);
+    EXPECT_TRUE(is_resident(at));
+    EXPECT_FALSE(is_resident(at + 12288));
+    buffer = pool.get();
+    buffer.extend(kMiB);
+    for (std::byte const byte : buffer.bytes()) ASSERT_EQ(byte, std::byte{0});
+  }
 }
 
 TEST_F(BufferBeyond, WipedOnPut) {

@@ -134,6 +134,26 @@ TEST_F(BufferThreads, TheSumIsExactInTheEnd) {
   }
 }
 
+// Whoever asks in the midst of writes gets a sum that was right at a moment of the call: credit is never in it.
+TEST_F(BufferThreads, TheRatioIsThatOfAMoment) {
+  BufferPool pool(kGiB);
+  Buffer buffer = pool.get();
+  std::atomic<bool> done{false};
+  std::thread writes([&] {
+    for (int i = 0; i < rounds(200000); ++i) buffer.write("some text that is not long");
+    done = true;
+  });
+  while (!done) {
+    std::size_t const before = buffer.size();
+    std::size_t const used = pool.stats().used;
+    std::size_t const after = buffer.size();
+    ASSERT_LE(before, used);
+    ASSERT_LE(used, after);
+  }
+  writes.join();
+  EXPECT_EQ(pool.stats().used, buffer.size());
+}
+
 // No buffer is anybody else's.
 TEST_F(BufferThreads, GetAndPut) {
   BufferPool pool(kGiB, {.max_pool_size = 2});
