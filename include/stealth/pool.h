@@ -23,6 +23,16 @@ extern "C" {
 
 typedef struct stealth_pool stealth_pool;
 
+/* Of what is called most: the call goes to the function, not by way of the linkage table. */
+#ifdef __has_attribute
+#if __has_attribute(noplt)
+#define STEALTH_DIRECT __attribute__((noplt))
+#endif
+#endif
+#ifndef STEALTH_DIRECT
+#define STEALTH_DIRECT
+#endif
+
 /* --- making and ending ---------------------------------------------------------------------------- */
 
 enum stealth_pool_flags {
@@ -69,7 +79,7 @@ int stealth_pool_destroy(stealth_pool* pool);
 /* A free block, the most recently used one of this thread first; else a new one. Its contents are whatever was in it
  * before. *block is NULL where it fails.
  * STEALTH_POOL_FULL: max_blocks are out, and none is free anywhere. STEALTH_POOL_CLOSED, STEALTH_NOT_ENOUGH_MEMORY. */
-int stealth_pool_get(stealth_pool* pool, void** block);
+STEALTH_DIRECT int stealth_pool_get(stealth_pool* pool, void** block);
 
 /* As stealth_pool_get(), but where the pool is full, or the capacity has no room for a new block, it waits for one to
  * come back: at least for `timeout_ns`, also where no other thread is there to put one.
@@ -82,7 +92,7 @@ int stealth_pool_get_until(stealth_pool* pool, uint64_t monotonic_ns, void** blo
 /* Gives a block back: exactly what a get gave, `size` its block size, and once.
  * STEALTH_INVALID_BLOCK: it is none of this pool's, a part of one, of another size, or back already; nothing changes.
  * STEALTH_POOL_CLOSED. */
-int stealth_pool_put(stealth_pool* pool, void* block, size_t size);
+STEALTH_DIRECT int stealth_pool_put(stealth_pool* pool, void* block, size_t size);
 
 /* `count` blocks, or none at all. As stealth_pool_get(). The pointers lie `stride` bytes apart, so that they may be
  * members of structures: sizeof(void*) for a plain array. STEALTH_INVALID_ARGUMENT for a smaller stride. */

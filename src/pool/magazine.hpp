@@ -20,7 +20,7 @@ namespace stealth {
 extern constinit std::atomic<std::uint32_t> g_word_of_no_block;
 
 struct Magazine {
-  static constexpr std::uint32_t kBlocks = 28;
+  static constexpr std::uint32_t kBlocks = 60;
   static constexpr std::uintptr_t kClosed = 0x5afe'c105'ed00'0001;  // no address, and so no handle
   static constexpr std::int32_t kNobody = 0;
 
@@ -91,7 +91,7 @@ struct Magazine {
     resize(0);
   }
 };
-static_assert(sizeof(Magazine) == 512);
+static_assert(sizeof(Magazine) == 1024);
 
 // What a thread knows of itself in pools.
 struct PoolThread {

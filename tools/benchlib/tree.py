@@ -13,13 +13,14 @@ def fail(status, text):
     sys.exit(status)
 
 
-def build(own_build, target, commands=(), packages=()):
-    """Installs and builds by the same file as tools/run and tools/test; nothing where a build directory was given."""
+def build(own_build, target, commands=(), packages=(), configure='once'):
+    """Installs and builds by the same file as tools/run and tools/test; nothing where a build directory was given.
+    configure: `again` where a package decides whether there is such a target."""
     if own_build:
         return pathlib.Path(own_build).resolve()
     script = ('set -euo pipefail; root=$1; source "$root/tools/lib/setup.sh"; open_build_dir; need_build_tools; '
               f'{needs("commands", commands)}{needs("packages", packages)}'
-              f'configure once; compile {target}; close_build_dir')
+              f'configure {configure}; compile {target}; close_build_dir')
     if subprocess.run(['bash', '-c', script, 'bench', str(ROOT)], stdout=sys.stderr, check=False).returncode:
         sys.exit(1)
     return ROOT / 'build'
