@@ -104,7 +104,7 @@ int stealth_buffer_pool_make(stealth_buffer_pool* pool, void const* content, siz
  * same.
  *
  * Every 30 s one idle buffer is dropped, the one that was used longest ago. The pool has no thread for that: the first
- * call after that time does it. */
+ * put, backoff or question for a figure after that time does it. */
 int stealth_buffer_pool_put(stealth_buffer_pool* pool, stealth_buffer* buffer);
 
 /* As stealth_buffer_pool_put() to the pool that it came from, also when that is closed or destroyed: STEALTH_OK. */

@@ -31,6 +31,9 @@ class Mutex {
   void unlock() noexcept {
     if (state_.exchange(kFree, std::memory_order_release) == kContended) os::futex_wake(word(), 1);
   }
+  // The same where the process has one thread: then nobody is in the way, and no locked instruction is needed.
+  void lock_alone() noexcept { state_.store(kHeld, std::memory_order_relaxed); }
+  void unlock_alone() noexcept { state_.store(kFree, std::memory_order_relaxed); }
   void reset() noexcept { state_.store(kFree, std::memory_order_relaxed); }
 
  private:

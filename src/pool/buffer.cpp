@@ -41,9 +41,9 @@ stealth_error BufferCore::begin(BufferPoolCore& pool) noexcept {
 }
 
 std::uintptr_t BufferCore::hand_out() noexcept {
-  Hold hold(lock_);  // from those who come with a handle of an earlier life
-  handle_ = g_buffers.new_handle(*this);
-  return handle_;
+  std::uintptr_t const handle = g_buffers.new_handle(*this);
+  handle_.store(handle, std::memory_order_relaxed);
+  return handle;
 }
 
 std::size_t BufferCore::end() noexcept {
@@ -77,7 +77,7 @@ stealth_error BufferCore::make_ready(std::uintptr_t handle, std::uint64_t end) n
   if (!charged) {
     error = STEALTH_NOT_ENOUGH_MEMORY;
     surplus = 0;
-  } else if (handle_ == handle && charged_ == before) {  // else: gone, or somebody else was faster
+  } else if (is(handle) && charged_ == before) {  // else: gone, or somebody else was faster
     if (region_.commit(wanted)) {
       surplus = 0;
     } else if (region_.commit(needed)) {
@@ -110,7 +110,7 @@ stealth_error BufferCore::change(std::uintptr_t handle, Change const& change, st
   waiter.over = change.has_waited;
   Hold hold(lock_);
   for (;;) {
-    if (handle_ != handle) return STEALTH_INVALID_HANDLE;
+    if (!is(handle)) return STEALTH_INVALID_HANDLE;
     if (pool_->is_closed()) return STEALTH_POOL_CLOSED;
     std::uint64_t const size = size_.load(std::memory_order_relaxed);
     std::uint64_t const at = change.at == kAtEnd ? size : change.at;
@@ -141,7 +141,7 @@ stealth_error BufferCore::change(std::uintptr_t handle, Change const& change, st
 
 stealth_error BufferCore::read(std::uintptr_t handle, void* into, std::size_t count, std::uint64_t at) noexcept {
   Hold hold(lock_);
-  if (handle_ != handle) return STEALTH_INVALID_HANDLE;
+  if (!is(handle)) return STEALTH_INVALID_HANDLE;
   std::uint64_t const size = size_.load(std::memory_order_relaxed);
   if (at > size || count > size - at) return STEALTH_OUT_OF_RANGE;
   if (count != 0) std::memcpy(into, base_ + at, count);
@@ -150,7 +150,7 @@ stealth_error BufferCore::read(std::uintptr_t handle, void* into, std::size_t co
 
 stealth_error BufferCore::truncate(std::uintptr_t handle, std::uint64_t size) noexcept {
   Hold hold(lock_);
-  if (handle_ != handle) return STEALTH_INVALID_HANDLE;
+  if (!is(handle)) return STEALTH_INVALID_HANDLE;
   std::uint64_t const before = size_.load(std::memory_order_relaxed);
   if (size > before) return STEALTH_OUT_OF_RANGE;
   if (size == before) return STEALTH_OK;
@@ -161,7 +161,7 @@ stealth_error BufferCore::truncate(std::uintptr_t handle, std::uint64_t size) no
 
 stealth_error BufferCore::view(std::uintptr_t handle, char*& data, std::uint64_t& size) noexcept {
   Hold hold(lock_);
-  if (handle_ != handle) return STEALTH_INVALID_HANDLE;
+  if (!is(handle)) return STEALTH_INVALID_HANDLE;
   data = base_;
   size = size_.load(std::memory_order_relaxed);
   return STEALTH_OK;
@@ -189,9 +189,9 @@ stealth_error BufferCore::give_back(std::uintptr_t handle, BufferPoolCore const*
   bool may_keep = false;
   {
     Hold hold(lock_);
-    if (handle_ != handle) return STEALTH_INVALID_HANDLE;
+    if (!is(handle)) return STEALTH_INVALID_HANDLE;
     if (whose != nullptr && whose != pool_) return STEALTH_INVALID_BLOCK;
-    handle_ = kNoHandle;  // from here on it is this thread's alone
+    handle_.store(kNoHandle, std::memory_order_relaxed);  // from here on it is this thread's alone
     std::uint64_t const size = size_.load(std::memory_order_relaxed);
     dirty_ = max(dirty_, size);
     may_keep = size <= pool_->keep_bytes();  // as it is now, not as the reset will leave it

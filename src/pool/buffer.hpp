@@ -8,10 +8,6 @@
 // every call comes to the slow way, which alone asks why.
 #pragma once
 
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#endif
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +16,7 @@
 #include "base/list.hpp"
 #include "base/mutex.hpp"
 #include "base/units.hpp"
+#include "pool/alone.hpp"
 #include "pool/region.hpp"
 #include "pool/slot_table.hpp"
 #include "stealth/buffer_pool.h"
@@ -27,15 +24,6 @@
 namespace stealth {
 
 class BufferPoolCore;
-
-// Whether the process has one thread, as the C library knows it: then nobody can be in the way.
-[[nodiscard]] inline bool is_alone() noexcept {
-#if __has_include(<sys/single_threaded.h>)
-  return __libc_single_threaded != 0;
-#else
-  return false;
-#endif
-}
 
 class alignas(256) BufferCore : public ListNode {
  public:
@@ -73,7 +61,7 @@ class alignas(256) BufferCore : public ListNode {
   // --- life, for the pool ---
   // Reserves its addresses: as many as may be, or, where there are not so many, fewer.
   [[nodiscard]] stealth_error begin(BufferPoolCore& pool) noexcept;
-  // It is out from now on.
+  // It is out from now on. Needs no lock: whoever comes with a handle of an earlier life has another one.
   [[nodiscard]] std::uintptr_t hand_out() noexcept;
   // All of its memory goes back; the bytes. Nobody has a handle of it.
   std::size_t end() noexcept;
@@ -86,11 +74,14 @@ class alignas(256) BufferCore : public ListNode {
  private:
   friend class BufferPoolCore;
 
+  [[nodiscard]] bool is(std::uintptr_t handle) const noexcept {
+    return handle_.load(std::memory_order_relaxed) == handle;
+  }
   [[nodiscard]] bool append_and_unlock(std::uintptr_t handle, void const* bytes, std::size_t count) noexcept {
     std::uint64_t const size = size_.load(std::memory_order_relaxed);
     // A count of 0 is more than any room.
-    bool const fits = handle_ == handle && count - 1 < limit_ - size && bytes != nullptr &&
-                      gate_->load(std::memory_order_relaxed) == 0;
+    bool const fits =
+        is(handle) && count - 1 < limit_ - size && bytes != nullptr && gate_->load(std::memory_order_relaxed) == 0;
     if (fits) [[likely]] {
       std::memcpy(base_ + size, bytes, count);
       size_.store(size + count, std::memory_order_release);
@@ -104,7 +95,7 @@ class alignas(256) BufferCore : public ListNode {
 
   // Under the lock.
   OwnerLock lock_;
-  std::uintptr_t handle_ = kNoHandle;
+  std::atomic<std::uintptr_t> handle_{kNoHandle};
   char* base_ = nullptr;
   std::atomic<std::uint64_t> size_{0};  // read without the lock, too
   std::uint64_t limit_ = 0;  // size_ <= limit_ <= ready_; counted. Written under the lock and the pool's mutex both

@@ -138,17 +138,8 @@ bool BufferPoolCore::fell() noexcept {
 
 void BufferPoolCore::wake() noexcept { os::futex_wake(reinterpret_cast<std::uint32_t const*>(&released_), INT32_MAX); }
 
-BufferPoolCore::Admission BufferPoolCore::admit(BufferCore& buffer, std::uint64_t end, BufferWaiter& waiter) noexcept {
-  Hold hold(mutex_);
-  if (is_closed()) return Admission::pool_closed;
-  settle(buffer);
-  if (write_backoff_ && must_wait(waiter)) {
-    begin_sleep(waiter);
-    return Admission::wait_first;
-  }
-  std::uint64_t const before = buffer.size_.load(std::memory_order_relaxed);
-  std::uint64_t const size = max(before, end);
-  sum_ += size - before;
+// Of a buffer that is, or will be, so large, and is counted for that; nobody else can write to it.
+void BufferPoolCore::give_credit(BufferCore& buffer, std::uint64_t size) noexcept {
   std::uint64_t credit = min(min(max(size, kLeastCredit), kMostCredit), buffer.ready_ - size);
   if (write_backoff_) {
     credit = min(credit, target_ / kPartOfTarget);
@@ -164,10 +155,23 @@ BufferPoolCore::Admission BufferPoolCore::admit(BufferCore& buffer, std::uint64_
   }
   sum_ += credit;
   buffer.limit_ = size + credit;
-  if (credit != 0) {
-    buffer.has_credit_ = true;
-    creditors_.push_front(&buffer);
+  if (credit == 0) return;
+  buffer.has_credit_ = true;
+  creditors_.push_front(&buffer);
+}
+
+BufferPoolCore::Admission BufferPoolCore::admit(BufferCore& buffer, std::uint64_t end, BufferWaiter& waiter) noexcept {
+  Hold hold(mutex_);
+  if (is_closed()) return Admission::pool_closed;
+  settle(buffer);
+  if (write_backoff_ && must_wait(waiter)) {
+    begin_sleep(waiter);
+    return Admission::wait_first;
   }
+  std::uint64_t const before = buffer.size_.load(std::memory_order_relaxed);
+  std::uint64_t const size = max(before, end);
+  sum_ += size - before;
+  give_credit(buffer, size);
   return Admission::granted;
 }
 
@@ -282,7 +286,6 @@ stealth_error BufferPoolCore::get(std::uintptr_t handle, std::uint64_t content, 
     if (!is(handle)) return STEALTH_INVALID_HANDLE;
     if (is_closed()) return STEALTH_POOL_CLOSED;
     if (content > max_buffer_size_) return STEALTH_OUT_OF_RANGE;
-    drain(visit);
     bool const is_to_wait = idle_.empty() || (write_backoff_ && content != 0);
     if (!is_to_wait || !must_wait(waiter)) break;
     sleep_during(visit, waiter);
@@ -291,6 +294,7 @@ stealth_error BufferPoolCore::get(std::uintptr_t handle, std::uint64_t content, 
     idle_.remove(idle);
     --idle_count_;
     ++out_;
+    give_credit(*idle, 0);
     buffer = idle;
     return STEALTH_OK;
   }

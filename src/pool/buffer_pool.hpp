@@ -90,6 +90,7 @@ class alignas(512) BufferPoolCore {
 
   [[nodiscard]] std::uint64_t used() noexcept;
   void settle(BufferCore& buffer) noexcept;
+  void give_credit(BufferCore& buffer, std::uint64_t size) noexcept;
   [[nodiscard]] bool fell() noexcept;
   void wake() noexcept;
   [[nodiscard]] bool must_wait(BufferWaiter& waiter) noexcept;
@@ -110,7 +111,7 @@ class alignas(512) BufferPoolCore {
   RegionOptions region_options_;
 
   // Under the mutex.
-  alignas(64) Mutex mutex_;
+  alignas(64) ThriftyMutex mutex_;
   std::uint64_t sum_ = 0;
   std::uint64_t counted_ = 0;   // of it, what was counted by hand
   List<BufferCore> creditors_;  // all whose limit is above their size

@@ -408,7 +408,7 @@ TEST_F(BufferParity, ExampleWithCapacity) {
 TEST_F(BufferParity, MaxElapsedTimeBoundsTheElapsedTime) {
   BufferPool pool(100, {.initial_interval = 400ms, .max_elapsed_time = 1s, .write_backoff = true});
   Buffer buffer = pool.make_buffer(pattern(100)), other = pool.make_buffer("");
-  for (std::size_t const more : {100, 1000, 100000, 10000000}) {
+  for (std::size_t const more : {100u, 1000u, 100000u, 10000000u}) {
     dream_.sleeps.clear();
     other.extend(more);
     std::uint64_t const begin = dream_.now();
