@@ -194,7 +194,7 @@ stealth_error BufferCore::give_back(std::uintptr_t handle, BufferPoolCore const*
     handle_.store(kNoHandle, std::memory_order_relaxed);  // from here on it is this thread's alone
     std::uint64_t const size = size_.load(std::memory_order_relaxed);
     dirty_ = max(dirty_, size);
-    may_keep = size <= pool_->keep_bytes();  // as it is now, not as the reset will leave it
+    may_keep = pool_->may_keep(size, charged_);  // as it is now, not as the reset will leave it
   }
   std::size_t const surplus = may_keep ? slim(static_cast<std::size_t>(pool_->keep_bytes())) : 0;
   pool_->count_held(-static_cast<std::int64_t>(surplus));

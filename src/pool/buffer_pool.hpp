@@ -59,7 +59,9 @@ class alignas(512) BufferPoolCore {
   void unpin() noexcept;
   // Before memory is charged for one of them, without its lock: what is idle is not kept at the cost of a wait.
   void make_room(std::size_t bytes) noexcept;
-  // Of a buffer that has no handle any more, without its lock. `may_keep`: as an idle one.
+  // Whether a buffer of this size may become an idle one: not where its memory is what others wait for.
+  [[nodiscard]] bool may_keep(std::uint64_t size, std::uint64_t held) const noexcept;
+  // Of a buffer that has no handle any more, without its lock.
   [[nodiscard]] stealth_error take_back(BufferCore& buffer, bool may_keep) noexcept;
   void count_held(std::int64_t bytes) noexcept {
     held_.fetch_add(static_cast<std::uint64_t>(bytes), std::memory_order_relaxed);
@@ -86,6 +88,8 @@ class alignas(512) BufferPoolCore {
 
  private:
   static constexpr std::uint32_t kClosed = 1, kTight = 2;
+  // More than all buffers can hold; no sum overflows.
+  static constexpr std::uint64_t kMostCounted = std::uint64_t{1} << 62;
   class Visit;
 
   [[nodiscard]] std::uint64_t used() noexcept;

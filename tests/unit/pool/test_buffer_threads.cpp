@@ -176,7 +176,7 @@ TEST_F(BufferThreads, GetAndPut) {
 // All wait; one release lets them go, though each could have waited for the better part of an hour.
 TEST_F(BufferThreads, AReleaseWakesAllWhoWait) {
   BufferPool pool(1000, {.initial_interval = 1h, .max_elapsed_time = 1h, .write_backoff = true});
-  Buffer full = pool.make_buffer(pattern(1000)), other = pool.get();
+  Buffer other = pool.get(), full = pool.make_buffer(pattern(1000));
   std::thread releases([&] {
     EXPECT_TRUE(soon([&] { return pool.stats().waiting == 6; }));
     full.reset();
@@ -194,7 +194,7 @@ TEST_F(BufferThreads, AReleaseWakesAllWhoWait) {
 // A release that has room for one write lets one go: what others add until they are looked at counts.
 TEST_F(BufferThreads, AReleaseAdmitsNoMoreThanTheTarget) {
   BufferPool pool(1000, {.initial_interval = 1h, .max_elapsed_time = 1h, .write_backoff = true});
-  Buffer full = pool.make_buffer(pattern(1000)), other = pool.get();
+  Buffer other = pool.get(), full = pool.make_buffer(pattern(1000));
   std::atomic<int> done{0};
   std::vector<std::thread> writers;
   for (int i = 0; i < 4; ++i) {
