@@ -66,6 +66,8 @@ class OwnerLock {
     return !held_.exchange(true, std::memory_order_acquire) || lock_slowly(ns);
   }
   void unlock() noexcept { held_.store(false, std::memory_order_release); }
+  // Where the process has one thread, which does not hold it.
+  void lock_alone() noexcept { held_.store(true, std::memory_order_relaxed); }
   [[nodiscard]] bool is_held() const noexcept { return held_.load(std::memory_order_relaxed); }
   void reset() noexcept { held_.store(false, std::memory_order_relaxed); }
 

@@ -43,4 +43,25 @@ class ThriftyMutex {
   Mutex mutex_;
 };
 
+// The same of an OwnerLock.
+class ThriftyOwnerLock {
+ public:
+  [[nodiscard]] bool try_lock() noexcept {
+    if (!is_alone()) return lock_.try_lock();
+    if (lock_.is_held()) return false;
+    lock_.lock_alone();
+    return true;
+  }
+  void lock() noexcept {
+    if (!try_lock()) [[unlikely]]
+      lock_.lock();
+  }
+  void unlock() noexcept { lock_.unlock(); }
+  [[nodiscard]] bool is_held() const noexcept { return lock_.is_held(); }
+  void reset() noexcept { lock_.reset(); }
+
+ private:
+  OwnerLock lock_;
+};
+
 }  // namespace stealth

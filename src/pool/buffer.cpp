@@ -169,19 +169,23 @@ stealth_error BufferCore::view(std::uintptr_t handle, char*& data, std::uint64_t
 
 // An idle buffer keeps its memory up to what a buffer may have that is kept; the bytes that went back.
 std::size_t BufferCore::slim(std::size_t keep) noexcept {
-  std::size_t const kept = align_up(keep, granule_of(*pool_));
   std::size_t surplus = 0;
-  if (dirty_ > kept && charged_ > kept &&
-      region_.purge(kept, min(align_up(dirty_, os::page_size()), region_.committed()))) {
-    surplus = static_cast<std::size_t>(charged_) - kept;
-    charged_ = kept;
-    ready_ = min(ready_, std::uint64_t{kept});
-    dirty_ = kept;
-  }
+  if (dirty_ > keep) surplus = purge_behind(align_up(keep, granule_of(*pool_)));
   if (pool_->wipes()) {
     std::memset(base_, 0, static_cast<std::size_t>(dirty_));
     dirty_ = 0;
   }
+  return surplus;
+}
+
+std::size_t BufferCore::purge_behind(std::size_t kept) noexcept {
+  if (dirty_ <= kept || charged_ <= kept ||
+      !region_.purge(kept, min(align_up(dirty_, os::page_size()), region_.committed())))
+    return 0;
+  std::size_t const surplus = static_cast<std::size_t>(charged_) - kept;
+  charged_ = kept;
+  ready_ = min(ready_, std::uint64_t{kept});
+  dirty_ = kept;
   return surplus;
 }
 
@@ -197,7 +201,7 @@ stealth_error BufferCore::give_back(std::uintptr_t handle, BufferPoolCore const*
     may_keep = pool_->may_keep(size, charged_);  // as it is now, not as the reset will leave it
   }
   std::size_t const surplus = may_keep ? slim(static_cast<std::size_t>(pool_->keep_bytes())) : 0;
-  pool_->count_held(-static_cast<std::int64_t>(surplus));
+  if (surplus != 0) pool_->count_held(-static_cast<std::int64_t>(surplus));
   stealth_error const error = pool_->take_back(*this, may_keep);
   memory::release(surplus);
   return error;

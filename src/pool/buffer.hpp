@@ -39,7 +39,7 @@ class alignas(256) BufferCore : public ListNode {
   // The hot path. False, and nothing has happened, unless the bytes fit below the limit; also where somebody else has
   // the lock at the moment. As long as the process has one thread, as the C library knows it, nobody has.
   [[nodiscard]] bool append_quickly(std::uintptr_t handle, void const* bytes, std::size_t count) noexcept {
-    if (!is_alone() && !lock_.try_lock()) [[unlikely]]
+    if (!lock_.try_lock()) [[unlikely]]
       return false;
     return append_and_unlock(handle, bytes, count);
   }
@@ -91,10 +91,11 @@ class alignas(256) BufferCore : public ListNode {
   }
   [[nodiscard]] stealth_error make_ready(std::uintptr_t handle, std::uint64_t end) noexcept;
   [[nodiscard]] std::size_t slim(std::size_t keep) noexcept;
+  [[nodiscard]] std::size_t purge_behind(std::size_t kept) noexcept;
   void apply(Change const& change, std::uint64_t at) noexcept;
 
   // Under the lock.
-  OwnerLock lock_;
+  ThriftyOwnerLock lock_;
   std::atomic<std::uintptr_t> handle_{kNoHandle};
   char* base_ = nullptr;
   std::atomic<std::uint64_t> size_{0};  // read without the lock, too

@@ -45,7 +45,8 @@ std::uint64_t BufferPoolCore::used() noexcept {
 // The sum has fallen, or a buffer has become idle: whoever waits is to look again. True: somebody does, so wake() comes
 // next, best without the mutex.
 bool BufferPoolCore::fell() noexcept {
-  if (sum_ < target_ - target_ / kPartThatCalms) gate_.fetch_and(~kTight, std::memory_order_relaxed);
+  if ((gate_.load(std::memory_order_relaxed) & kTight) != 0 && sum_ < target_ - target_ / kPartThatCalms)
+    gate_.fetch_and(~kTight, std::memory_order_relaxed);
   if (waiting_ == 0) return false;
   released_.fetch_add(1, std::memory_order_relaxed);
   return true;
