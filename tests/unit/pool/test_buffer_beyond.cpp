@@ -244,7 +244,9 @@ TEST_F(BufferBeyond, OptionsForMemory) {
 
 TEST_F(BufferBeyond, ManyBuffers) {
   constexpr std::size_t kMany = 5000;
-  BufferPool pool(kGiB, {.max_pool_size = kMany});
+  // A sanitizer leaves a program little more than a terabyte of addresses.
+  std::size_t const addresses = stealth::test::kSanitized ? 16 * kMiB : kGiB;
+  BufferPool pool(kGiB, {.max_pool_size = kMany, .max_buffer_size = addresses});
   std::vector<Buffer> all;
   std::set<std::byte*> distinct;
   for (std::size_t i = 0; i < kMany; ++i) {
