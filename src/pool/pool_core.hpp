@@ -1,9 +1,9 @@
 // An explicit pool: blocks of one size in a Region of their own. What the C API's stealth_pool stands for.
 //
 // A block is an index. Everything about it outside of it: its word says whether it is out, and the words are the truth;
-// depot and magazines only say where to find free ones. So a block that is put twice is found out by one
-// compare-and-swap on its word, whoever does it and whenever, and a forked child, or the survivors of a thread that
-// died in the middle, find all free blocks again by reading the words (recount()).
+// depot and magazines only say where to find free ones. So a block that is put twice is found out by a
+// look at its word, whoever does it and whenever, and a forked child, or the survivors of a thread that died in the
+// middle, find all free blocks again by reading the words (recount()).
 //
 //   word == kGone             no memory: never given out yet, or trimmed
 //   word == kUsed | number    out; taken from the magazine of that number, and to be put back there by its owner, or

@@ -324,6 +324,7 @@ void PoolCore::give_up_memory() noexcept {
     left.clear();
     left.level = 0;
     left.calls_to_wait = 0;
+    left.shared_ms = 0;
   }
   blocks_.release();
   all_words_.release();

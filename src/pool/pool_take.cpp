@@ -181,7 +181,7 @@ bool PoolCore::come_back_under_mutex(std::uint32_t i, std::uint32_t to) noexcept
   std::uint32_t now = its.load(std::memory_order_relaxed);
   if ((now & kStates) == kUsed && now != kUsed) {
     Magazine& from = magazine(now >> kStateBits);
-    bool const own = from.owner.load(std::memory_order_relaxed) == t_pool_thread.id && from.is_open();
+    bool const own = from.owner.load(std::memory_order_relaxed) == t_pool_thread.id;
     if (!own) close_for_sharing(from);
     now = its.load(std::memory_order_acquire);  // its owner may have been faster
   }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <barrier>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -32,6 +33,11 @@ class Marked {
   Block block_;
   std::uint64_t mark_;
 };
+
+// Mostly by spinning, so that both are there at the same time; but there may be one core only.
+void pause_or_yield(int round) {
+  if (round % 2 == 0) std::this_thread::yield();
+}
 
 TEST(PoolThreads, EachBlockHasOneOwner) {
   constexpr int kThreads = 8;
@@ -103,6 +109,70 @@ TEST(PoolThreads, PutTwiceAtOnce) {
   });
   EXPECT_EQ(pool.in_use(), 0u);
   EXPECT_EQ(pool.alloc_count(), 1u);
+}
+
+// The one who took the block from its magazine may put it without a locked instruction; another one tries at that
+// moment.
+TEST(PoolThreads, PutTwiceAtOnceByItsOwnerAndAnother) {
+  int const most = rounds(3000);
+  std::unique_ptr<Pool> pool;
+  std::atomic<std::byte*> shared{nullptr};
+  std::atomic<int> good{0}, tried{0}, round{0};
+  in_threads(2, [&](int me) {
+    for (int i = 0; i < most; ++i) {
+      if (me == 0) {
+        pool = std::make_unique<Pool>(2);  // a new one knows of no other threads yet
+        for (int n = 0; n < 3; ++n) static_cast<void>(pool->get());
+        good = tried = 0;
+        shared = pool->get().release().data();
+        ++round;
+      }
+      while (round <= i) pause_or_yield(i);
+      if (me == 1 && i % 4 == 1) std::this_thread::yield();
+      if (!error_of_put(*pool, {shared.load(), 4096})) ++good;
+      ++tried;
+      while (tried != 2 && round == i + 1) pause_or_yield(i);
+      if (me != 0) continue;
+      ASSERT_EQ(good, 1);
+      ASSERT_EQ(pool->in_use(), 0u);
+      Block const first = pool->get();
+      Block const second = pool->get();
+      ASSERT_NE(first.data(), second.data());
+    }
+  });
+}
+
+TEST(PoolThreads, BlocksThatOthersPutBack) {
+  Pool pool(64);
+  std::atomic<std::byte*> handed{nullptr};
+  std::atomic<bool> done{false};
+  in_threads(2, [&](int me) {
+    if (me == 1) {
+      while (!done || handed != nullptr) {
+        std::byte* const block = handed.exchange(nullptr);
+        if (block == nullptr) {
+          std::this_thread::yield();
+          continue;
+        }
+        ASSERT_FALSE(error_of_put(pool, {block, 4096}));
+        ASSERT_EQ(error_of_put(pool, {block, 1}), errc::invalid_block);
+      }
+      return;
+    }
+    for (int i = 0; i < rounds(3000); ++i) {
+      std::vector<Block> own = take(pool, 1 + static_cast<std::size_t>(i % 5));
+      std::byte* expected = nullptr;
+      std::byte* const last = own.back().release().data();
+      own.pop_back();
+      while (!handed.compare_exchange_weak(expected, last)) {
+        expected = nullptr;
+        std::this_thread::yield();
+      }
+    }
+    done = true;
+  });
+  EXPECT_EQ(pool.in_use(), 0u);
+  expect_sane(pool);
 }
 
 // The last free block lies in a magazine of a thread that does nothing more.
