@@ -37,10 +37,11 @@ int main() {
     for (void* const p : mallocs) std::free(p);
     static_cast<void>(stealth::trim());
     buffer.truncate(16 * MIB);
+    stealth::Buffer next = pool.get();
     pool.put(std::move(buffer));
-
-    stealth::Buffer next[2] = {pool.get(), pool.get()};
-    while (next[1].size() < 20 * MIB) next[1].write(piece);
+    CHECK(pool.stats().idle == 1);
+    while (next.size() < 20 * MIB) next.write(piece);
+    CHECK(pool.stats().idle == 0);
     pool.close();
   }
   CHECK(stealth::stats().pools == 0);
