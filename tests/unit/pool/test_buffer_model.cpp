@@ -19,6 +19,10 @@ struct Pair {
   std::byte* at;
 };
 
+std::string_view as_text(std::vector<std::byte> const& bytes) {
+  return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
+}
+
 class Model {
  public:
   Model(std::uint64_t seed, std::size_t target, std::size_t most, BufferPoolOptions const& options)
@@ -74,7 +78,7 @@ class Model {
         std::vector<std::byte> out(std::min(n, one.model.size() + 1));
         one.buffer.read_at(out, at, error);
         expect_range(error, at + out.size() <= one.model.size());
-        EXPECT_TRUE(error || std::memcmp(out.data(), one.model.data() + at, out.size()) == 0);
+        EXPECT_TRUE(error || one.model.compare(at, out.size(), as_text(out)) == 0);
         break;
       }
       default: {
