@@ -66,7 +66,7 @@ stealth_error BufferCore::make_ready(std::uintptr_t handle, std::uint64_t end) n
   std::uint64_t const before = charged_;
   std::size_t const bytes = wanted - static_cast<std::size_t>(before);
 
-  pool.pin();
+  pool.begin_charging();
   lock_.unlock();
   pool.make_room(bytes);
   bool const charged = memory::charge(bytes, Waiting::as_malloc);
@@ -91,7 +91,7 @@ stealth_error BufferCore::make_ready(std::uintptr_t handle, std::uint64_t end) n
     pool.count_held(static_cast<std::int64_t>(kept));
   }
   memory::release(surplus);
-  pool.unpin();
+  pool.end_charging();
   return error;
 }
 

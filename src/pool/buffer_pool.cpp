@@ -19,6 +19,9 @@ bool memory_is_short(std::size_t bytes) {
   return control().stats(&now) == STEALTH_OK && now.soft_point != 0 && now.used + bytes > now.soft_point;
 }
 
+// Threads that are being charged for a buffer's memory, and may be waiting for it.
+constinit std::atomic<std::uint32_t> g_charging{0};
+
 }  // namespace
 
 stealth_error BufferPoolCore::begin(std::uint64_t target, struct stealth_buffer_pool_options const& options) noexcept {
@@ -92,9 +95,17 @@ stealth_error BufferPoolCore::get(std::uintptr_t handle, std::uint64_t content, 
   return STEALTH_OK;
 }
 
-bool BufferPoolCore::may_keep(std::uint64_t size, std::uint64_t held) const noexcept {
+// Asking takes longer than all else in a put. So it is done once in a tick of the coarse clock, or where somebody is
+// known to wait.
+bool BufferPoolCore::may_keep(std::uint64_t size, std::uint64_t held) noexcept {
   constexpr std::uint64_t kWorthAsking = 64 * kKiB;
-  return size <= keep_bytes_ && (held < kWorthAsking || !memory_is_short(0));
+  if (size > keep_bytes_) return false;
+  if (held < kWorthAsking) return true;
+  std::uint32_t const now = os::coarse_ms();
+  if (asked_ms_.load(std::memory_order_relaxed) == now && g_charging.load(std::memory_order_relaxed) == 0) return true;
+  if (memory_is_short(0)) return false;
+  asked_ms_.store(now, std::memory_order_relaxed);
+  return true;
 }
 
 stealth_error BufferPoolCore::take_back(BufferCore& buffer, bool may_keep) noexcept {
@@ -131,15 +142,19 @@ void BufferPoolCore::drain(Visit& visit) noexcept {
   for (std::uint32_t n = 0; n < times && idle_count_ != 0; ++n) drop_oldest(visit);
 }
 
-void BufferPoolCore::pin() noexcept {
+void BufferPoolCore::begin_charging() noexcept {
+  g_charging.fetch_add(1, std::memory_order_relaxed);
   Hold hold(mutex_);
   ++inside_;
 }
 
-void BufferPoolCore::unpin() noexcept {
+void BufferPoolCore::end_charging() noexcept {
+  g_charging.fetch_sub(1, std::memory_order_relaxed);
   Visit const visit(*this);
   --inside_;
 }
+
+void BufferPoolCore::nobody_is_charging() noexcept { g_charging.store(0, std::memory_order_relaxed); }
 
 void BufferPoolCore::make_room(std::size_t bytes) noexcept {
   Visit visit(*this);

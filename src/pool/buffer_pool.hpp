@@ -55,12 +55,13 @@ class alignas(512) BufferPoolCore {
   void sleep(BufferWaiter& waiter) noexcept;
   void shrink(BufferCore& buffer, std::uint64_t size) noexcept;
   // Between the two it is there, whoever destroys it.
-  void pin() noexcept;
-  void unpin() noexcept;
+  void begin_charging() noexcept;
+  void end_charging() noexcept;
+  static void nobody_is_charging() noexcept;
   // Before memory is charged for one of them, without its lock: what is idle is not kept at the cost of a wait.
   void make_room(std::size_t bytes) noexcept;
   // Whether a buffer of this size may become an idle one: not where its memory is what others wait for.
-  [[nodiscard]] bool may_keep(std::uint64_t size, std::uint64_t held) const noexcept;
+  [[nodiscard]] bool may_keep(std::uint64_t size, std::uint64_t held) noexcept;
   // Of a buffer that has no handle any more, without its lock.
   [[nodiscard]] stealth_error take_back(BufferCore& buffer, bool may_keep) noexcept;
   void count_held(std::int64_t bytes) noexcept {
@@ -129,7 +130,9 @@ class alignas(512) BufferPoolCore {
   std::uint32_t drained_ms_ = 0;            // when an idle buffer was dropped, or should have been
   std::uint64_t random_ = 0;
   std::uint64_t waits_ = 0, waited_ns_ = 0, longest_wait_ns_ = 0, dropped_ = 0;
-  std::atomic<std::uint64_t> held_{0};  // not under the mutex
+  // Not under the mutex.
+  std::atomic<std::uint64_t> held_{0};
+  std::atomic<std::uint32_t> asked_ms_{0};  // when memory was last found not to be short
 };
 static_assert(sizeof(BufferPoolCore) == 512);
 

@@ -59,7 +59,8 @@ void BufferPoolCore::give_credit(BufferCore& buffer, std::uint64_t size) noexcep
   std::uint64_t credit = min(min(max(size, kLeastCredit), kMostCredit), buffer.ready_ - size);
   if (write_backoff_) {
     credit = min(credit, target_ / kPartOfTarget);
-    bool tight = (gate_.load(std::memory_order_relaxed) & kTight) != 0;
+    bool const was_tight = (gate_.load(std::memory_order_relaxed) & kTight) != 0;
+    bool tight = was_tight;
     if (tight) {
       tight = sum_ >= target_ - target_ / kPartThatCalms;
     } else if (sum_ + credit >= target_) {
@@ -67,7 +68,7 @@ void BufferPoolCore::give_credit(BufferCore& buffer, std::uint64_t size) noexcep
       tight = sum_ + credit >= target_;
     }
     if (tight) credit = 0;
-    gate_.store(tight ? kTight : 0, std::memory_order_relaxed);
+    if (tight != was_tight) gate_.store(tight ? kTight : 0, std::memory_order_relaxed);  // all writers read it
   }
   sum_ += credit;
   buffer.limit_ = size + credit;

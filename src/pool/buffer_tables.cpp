@@ -21,6 +21,7 @@ void buffers_fork_in_parent() noexcept {
 }
 
 void buffers_fork_in_child() noexcept {
+  BufferPoolCore::nobody_is_charging();
   g_buffers.for_each([](BufferCore& buffer) { buffer.fork_in_child(); });
   g_buffer_pools.for_each([](BufferPoolCore& pool) { pool.fork_in_child(); });
   g_buffers.mutex().reset();
