@@ -10,6 +10,8 @@ namespace stealth {
 namespace {
 
 constexpr std::size_t kHugePage = 2 * kMiB;
+// What goes back to the kernel at a time; whole huge pages.
+constexpr std::size_t kPiece = kHugePage;
 // A buffer is charged for a quarter more than it needs, but at most for so much, so that few writes ask.
 constexpr std::size_t kMostAhead = 256 * kKiB;
 // Where addresses are scarce, a buffer gets at least so many, or none; and at most this part of those that are left.
@@ -46,13 +48,31 @@ std::uintptr_t BufferCore::hand_out() noexcept {
   return handle;
 }
 
+// Memory that has gone back and is still charged for looks to the budget as if it had never been touched, and it draws
+// conclusions from that. So it goes back in pieces, from the end; what is left is at most `keep`, unless the kernel
+// refuses.
+void BufferCore::shed(std::size_t keep) noexcept {
+  while (charged_ > keep) {
+    std::uint64_t const from = max(std::uint64_t{keep}, charged_ - min(charged_, std::uint64_t{kPiece}));
+    if (!region_.purge(static_cast<std::size_t>(from), static_cast<std::size_t>(charged_))) return;
+    std::uint64_t const bytes = charged_ - from;
+    charged_ = from;
+    ready_ = min(ready_, from);
+    dirty_ = min(dirty_, from);
+    pool_->count_held(-static_cast<std::int64_t>(bytes));
+    memory::release(static_cast<std::size_t>(bytes));
+  }
+}
+
 std::size_t BufferCore::end() noexcept {
   auto const bytes = static_cast<std::size_t>(charged_);
+  shed(kPiece);
+  auto const rest = static_cast<std::size_t>(charged_);
   region_.retire();
   base_ = nullptr;
   ready_ = charged_ = dirty_ = 0;
-  pool_->count_held(-static_cast<std::int64_t>(bytes));
-  memory::release(bytes);
+  pool_->count_held(-static_cast<std::int64_t>(rest));
+  memory::release(rest);
   return bytes;
 }
 
@@ -167,26 +187,15 @@ stealth_error BufferCore::view(std::uintptr_t handle, char*& data, std::uint64_t
   return STEALTH_OK;
 }
 
-// An idle buffer keeps its memory up to what a buffer may have that is kept; the bytes that went back.
-std::size_t BufferCore::slim(std::size_t keep) noexcept {
-  std::size_t surplus = 0;
-  if (dirty_ > keep) surplus = purge_behind(align_up(keep, granule_of(*pool_)));
+// An idle buffer keeps its memory up to what a buffer may have that is kept.
+void BufferCore::slim(std::size_t keep) noexcept {
+  if (dirty_ > keep) {
+    if (std::size_t const kept = align_up(keep, granule_of(*pool_)); dirty_ > kept) shed(kept);
+  }
   if (pool_->wipes()) {
     std::memset(base_, 0, static_cast<std::size_t>(dirty_));
     dirty_ = 0;
   }
-  return surplus;
-}
-
-std::size_t BufferCore::purge_behind(std::size_t kept) noexcept {
-  if (dirty_ <= kept || charged_ <= kept ||
-      !region_.purge(kept, min(align_up(dirty_, os::page_size()), region_.committed())))
-    return 0;
-  std::size_t const surplus = static_cast<std::size_t>(charged_) - kept;
-  charged_ = kept;
-  ready_ = min(ready_, std::uint64_t{kept});
-  dirty_ = kept;
-  return surplus;
 }
 
 stealth_error BufferCore::give_back(std::uintptr_t handle, BufferPoolCore const* whose) noexcept {
@@ -200,11 +209,8 @@ stealth_error BufferCore::give_back(std::uintptr_t handle, BufferPoolCore const*
     dirty_ = max(dirty_, size);
     may_keep = pool_->may_keep(size, charged_);  // as it is now, not as the reset will leave it
   }
-  std::size_t const surplus = may_keep ? slim(static_cast<std::size_t>(pool_->keep_bytes())) : 0;
-  if (surplus != 0) pool_->count_held(-static_cast<std::int64_t>(surplus));
-  stealth_error const error = pool_->take_back(*this, may_keep);
-  memory::release(surplus);
-  return error;
+  if (may_keep) slim(static_cast<std::size_t>(pool_->keep_bytes()));
+  return pool_->take_back(*this, may_keep);
 }
 
 }  // namespace stealth

@@ -90,8 +90,8 @@ class alignas(256) BufferCore : public ListNode {
     return fits;
   }
   [[nodiscard]] stealth_error make_ready(std::uintptr_t handle, std::uint64_t end) noexcept;
-  [[nodiscard]] std::size_t slim(std::size_t keep) noexcept;
-  [[nodiscard]] std::size_t purge_behind(std::size_t kept) noexcept;
+  void shed(std::size_t keep) noexcept;
+  void slim(std::size_t keep) noexcept;
   void apply(Change const& change, std::uint64_t at) noexcept;
 
   // Under the lock.
