@@ -191,6 +191,7 @@ class Budget {
   // Compares the count with what is really there, if that is due.
   void look(std::uint64_t held, std::uint64_t now) noexcept;
   void look_if_due(std::uint64_t now) noexcept;
+  [[nodiscard]] std::uint64_t missing_for_good(std::uint64_t held, std::uint64_t resident, std::uint64_t now) noexcept;
   void set_threshold() noexcept;
   void wake_everybody() noexcept;
 
@@ -214,8 +215,14 @@ class Budget {
   Stalls stalls_;
   Meter meter_;
   Group group_;
-  Mutex look_mutex_, threshold_mutex_;
+  Mutex threshold_mutex_;
+  Mutex look_mutex_;  // guards the two that follow
+  struct Sample {
+    std::uint64_t held = 0, at_ns = 0;
+  };
+  Sample older_, newer_;  // taken when looking, kSettleNs apart or more
   std::atomic<std::uint64_t> stranded_{0};  // bytes freed to heaps that nobody waits for, since somebody was told
+  std::atomic<std::uint64_t> unpriced_{0};  // observe: bytes whose delay is not computed yet
   std::atomic<bool> stopped_{false};
   std::atomic<bool> first_delay_reported_{false};
   void (*say_holders_)() noexcept = nullptr;

@@ -40,7 +40,7 @@ Wait::~Wait() {
     charge_.account->in_vain = 0;
     if (charge_.account->trust < kMostTrust) ++charge_.account->trust;
   }
-  if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
+  if (begun()) budget_.stalls_.waited(place_.kind, os::monotonic_ns() - began_ns_);
   budget_.settle(*charge_.account);
   if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
 }
@@ -71,14 +71,14 @@ bool Wait::claim() noexcept {
 void Wait::begin(std::uint64_t now, std::uint64_t first_sleep) noexcept {
   if (begun()) return;
   began_ns_ = fed_ns_ = now;
-  budget_.stalls_.began();
   if (charge_.account->random == 0) charge_.account->random = static_cast<std::uint32_t>(now) | 1;
   if (budget_.first_delay_reported_.exchange(true, kRelaxed)) return;
   if (!for_pages_) return report("a class has reached its max: allocation slows down");
   std::uint64_t const used = budget_.used();
   std::uint64_t const soft = budget_.soft_point();
-  report("capacity ", Bytes{budget_.capacity()}, ": ", Bytes{used}, " used, ", Bytes{used > soft ? used - soft : 0},
-         " over the soft point: allocation slows down; ", budget_.stalls_.waiting_now(), " waiting, for ",
+  std::uint64_t const reached = used > soft ? used : used + charge_.wanted;
+  report("capacity ", Bytes{budget_.capacity()}, ": ", Bytes{used}, " used, ", Bytes{reached - min(soft, reached)},
+         " over the soft point: allocation slows down; ", budget_.queue_.count() + 1, " waiting, for ",
          first_sleep / 1000, " us now and at most ", limits_.max_wait_ns / 1000, " us at a time");
 }
 
@@ -93,6 +93,10 @@ std::uint64_t Wait::affordable(std::uint64_t ns, std::uint64_t now) noexcept {
   return min(ns, left);
 }
 
+void Wait::join(void const* key, std::uint64_t wanted, std::uint64_t now) noexcept {
+  charge_.account->prepaid += budget_.queue_.join(waiter(), key, wanted, now);
+}
+
 void Wait::look_at_waiter() noexcept {
   seen_fed_ = waiter().fed.load(std::memory_order_relaxed);
   seen_ = waiter().word.load(std::memory_order_seq_cst);
@@ -105,8 +109,9 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   std::uint64_t const before = os::monotonic_ns();
   if (!joined_) {  // a delay: no release ends it, but new settings do
     look_at_waiter();
-    budget_.queue_.join(waiter(), nullptr, 0, before);
+    join(nullptr, 0, before);
   }
+  waiter().back_by_ns.store(before + ns, kRelaxed);
   auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter().word);
   std::uint64_t const nap = min(ns, kShortestSleep);
   os::futex_wait(word, seen_, nap);  // whoever is woken by every little block wakes too often
@@ -192,7 +197,7 @@ Verdict Wait::announce() noexcept {
   begin(now, kShortestSleep);
   fed_ns_ = now;
   look_at_waiter();
-  budget_.queue_.join(waiter(), place_.key, for_pages_ ? charge_.wanted : 0, began_ns_);
+  join(place_.key, for_pages_ ? charge_.wanted : 0, began_ns_);
   joined_ = true;
   budget_.hand_out();
   claim();
@@ -209,10 +214,11 @@ void Wait::set_patience() noexcept {
 }
 
 Verdict Wait::wait_for_release() noexcept {
+  std::uint64_t const now = os::monotonic_ns();
+  waiter().back_by_ns.store(now, kRelaxed);
   if (claim()) return Verdict::again;
   budget_.hand_out();  // it may need less than before
   if (claim()) return Verdict::again;
-  std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const silence = now - fed_ns_;
   std::uint64_t const elapsed = now - began_ns_;
   if (silence >= patience_ns_ || elapsed >= limits_.max_elapsed_ns) return Verdict::exhausted;
@@ -261,24 +267,26 @@ Verdict Wait::decide() noexcept {
   charge_.account->trust = kLeastTrust;
   bool const first = last == 0 || (now > last && now - last > kEpisodeNs);  // another thread may have been later
   char const* const what = for_pages_ ? "capacity" : "a class's max";
+  char const* const why = for_pages_ && charge_.wanted > budget_.capacity() ? "one request is larger than it"
+                                                                            : "nothing was released in time";
   switch (budget_.limits().on_exhausted) {
     case OnExhausted::abort:
       if (budget_.say_holders_ != nullptr) budget_.say_holders_();
-      die(what, " exhausted: nothing was released in time; holding ", Bytes{budget_.held()},
+      die(what, " exhausted: ", why, "; holding ", Bytes{budget_.held()},
           "; STEALTH_ON_EXHAUSTED=abort ends the process");
     case OnExhausted::enomem:
       if (first)
-        report(what, " exhausted: nothing was released in time; allocations fail with ENOMEM until something is freed");
+        report(what, " exhausted: ", why, "; allocations fail with ENOMEM until something is freed");
       budget_.stalls_.refused();
       return Verdict::refused;
     case OnExhausted::grant:
       break;
   }
-  if (first) report(what, " exhausted: nothing was released in time; going over it (STEALTH_ON_EXHAUSTED=grant)");
+  if (first) report(what, " exhausted: ", why, "; going over it (STEALTH_ON_EXHAUSTED=grant)");
   budget_.stalls_.granted(place_.kind);
   if (for_pages_) {
     std::uint8_t& in_vain = charge_.account->in_vain;
-    std::uint64_t const grant = grant_bytes(budget_.capacity(), in_vain, budget_.stalls_.waiting_now());
+    std::uint64_t const grant = grant_bytes(budget_.capacity(), in_vain, budget_.queue_.count());
     if (in_vain < UINT8_MAX) ++in_vain;
     charge_.account->granted_left = grant > charge_.wanted ? grant - charge_.wanted : 0;
   }

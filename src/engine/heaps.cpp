@@ -193,6 +193,19 @@ EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), v
     facts.live += sum.in_use * size_class.block;
     if (sum.blocks != 0 && each != nullptr) each(context, sum);
   }
+  for (std::uint32_t i = 0; i < g_classes.rule_count && each != nullptr; ++i) {
+    SpanRule const& rule = g_classes.rules[i];
+    if (rule.max == 0) continue;  // the others' spans are counted together
+    std::uint64_t const in_use = rule.in_use.load(std::memory_order_relaxed);
+    each(context, {.size = rule.hi,
+                   .slabs = 0,
+                   .max = rule.max,
+                   .blocks = in_use,
+                   .in_use = in_use,
+                   .in_lists = 0,
+                   .in_slabs = 0,
+                   .stalls = g_budget.stalls_of(g_classes.stall_kind(rule))});
+  }
   return facts;
 }
 
@@ -276,11 +289,11 @@ void fork_in_child() noexcept {
     if (!heap.locked_for_fork) return;
     heap.lock.reset();
     if (&heap == &g_shared_heap) return;
+    g_budget.forget_waiter(heap.account);  // its own wait, too: a signal handler may have forked in the midst of it
     if (&heap == own) return heap.mark.claim_new();
     // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one:
     // what their lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
-    g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();
   });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();

@@ -134,7 +134,7 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
   if (heap == nullptr || bytes > kLargestSpan || alignment > kLargestSpan) return pass_on(size, alignment, zeroed);
   auto const align = static_cast<std::uint32_t>(max(alignment >> kSlotShift, std::size_t{1}));
   Span* span = nullptr;
-  Outcome const result = until_admitted(*heap, {0, rule}, [&](Charge& charge) {
+  Outcome const result = until_admitted(*heap, {g_classes.stall_kind(*rule), rule}, [&](Charge& charge) {
     if (is_full(*rule)) return Outcome::at_max;
     Outcome const made = make_span(*heap, *rule, slots_for(bytes), align, pages_for(bytes), zeroed, charge, span);
     if (made != Outcome::done || enter_rule(*rule)) return made;

@@ -3,6 +3,8 @@
 //
 // While a slab's `remote` is not empty, its blocks count as out, so that the owner cannot give the slab away before it
 // has drained it: a poster never touches a slab that is gone. The caller holds the lock of the heap that is `this`.
+#include <utility>
+
 #include "base/check.hpp"
 #include "engine/heap.hpp"
 
@@ -69,6 +71,7 @@ void Heap::post_batches() noexcept {
 }
 
 void Heap::drain() noexcept {
+  bool const before = std::exchange(collecting, true);
   Slab* slab = remote_queue.exchange(nullptr, std::memory_order_acquire);
   while (slab != nullptr) {
     Slab* const next = slab->next_queued;  // read first: once `remote` is empty, the next poster queues the slab anew
@@ -77,6 +80,7 @@ void Heap::drain() noexcept {
     push_chain(slab, block_at(slab, chain.head), block_at(slab, chain.tail), chain.count);
     slab = next;
   }
+  collecting = before;
 }
 
 }  // namespace stealth

@@ -90,7 +90,7 @@ TEST_F(Waiters, InOrderOfArrival) {
   std::atomic<int> served{0};
   std::mutex mutex;
   std::vector<std::thread> threads;
-  auto const wanted = [](int index) { return static_cast<std::size_t>(index % 3 == 0 ? 9000 : 1000 + index); };
+  auto const wanted = [](int index) { return static_cast<std::size_t>(index % 3 == 0 ? 7000 : 1000 + index); };
   for (int index = 0; index < kThreads; ++index) {
     threads.emplace_back([&, index] {
       EXPECT_EQ(Caller().take(budget_, wanted(index)), Verdict::again);
