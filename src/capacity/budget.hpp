@@ -220,7 +220,7 @@ class Budget {
   struct Sample {
     std::uint64_t held = 0, at_ns = 0;
   };
-  Sample older_, newer_;  // taken when looking, kSettleNs apart or more
+  Sample older_, newer_;                    // taken when looking, kSettleNs apart or more
   std::atomic<std::uint64_t> stranded_{0};  // bytes freed to heaps that nobody waits for, since somebody was told
   std::atomic<std::uint64_t> unpriced_{0};  // observe: bytes whose delay is not computed yet
   std::atomic<bool> stopped_{false};

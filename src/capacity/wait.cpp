@@ -275,8 +275,7 @@ Verdict Wait::decide() noexcept {
       die(what, " exhausted: ", why, "; holding ", Bytes{budget_.held()},
           "; STEALTH_ON_EXHAUSTED=abort ends the process");
     case OnExhausted::enomem:
-      if (first)
-        report(what, " exhausted: ", why, "; allocations fail with ENOMEM until something is freed");
+      if (first) report(what, " exhausted: ", why, "; allocations fail with ENOMEM until something is freed");
       budget_.stalls_.refused();
       return Verdict::refused;
     case OnExhausted::grant:
