@@ -35,7 +35,7 @@ inline constexpr std::uint64_t kLawWindowNs = 100'000'000;
 enum class Phase : std::uint8_t {
   approach,   // between the soft point and the capacity: others release, so the rate is matched to theirs
   wait,       // at the capacity, one sleep of several: somebody may release something
-  overdraft,  // over it, where nobody releases: slowed, so that growth is not at memory's speed
+  overdraft,  // over it, where nobody releases: slowed, as far as the budget of fruitless waiting goes
 };
 
 struct Situation {
