@@ -1,14 +1,15 @@
-/* Growth by 64 KiB, with a consumer that releases as much every 2 ms: from where on it is delayed depends on the soft
+/* Growth by 64 KiB, with a consumer that releases as much every 20 ms: from where on it is delayed depends on the soft
  * point: soft_point END LEAST MOST, in MiB: where growth ends, and what is held at the first wait; 0 0: there is none.
  */
 #include "capacity.h"
 
-static volatile int done;
+static volatile int done, released;
 
 static void* release(void* unused) {
   while (!done && filled > 0) {
     give_back(1);
-    sleep_ms(2);
+    released = 1;
+    sleep_ms(20);
   }
   return unused;
 }
@@ -23,7 +24,9 @@ int main(int argc, char** argv) {
     filling[filled++] = touched(64 * KIB);
   }
   CHECK(pthread_create(&thread, NULL, release, NULL) == 0);
-  sleep_ms(20);
+  while (!released) {
+    sleep_ms(1);
+  }
   while (first == 0 && bytes_held() < strtoul(argv[1], NULL, 10) * MIB && !standing_in()) {
     keep(touched(64 * KIB));
     if (facts_now().waits > 0) {
