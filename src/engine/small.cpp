@@ -92,7 +92,7 @@ Outcome Heap::carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint
   head = reinterpret_cast<FreeBlock*>(first);
   __atomic_store_n(&slab->carved, slab->carved + count, __ATOMIC_RELAXED);
   if (slab->listed) slab->countdown += count;
-  mine.carved += count;
+  __atomic_store_n(&mine.carved, mine.carved + count, __ATOMIC_RELAXED);  // gather_facts() looks without the lock
   if (slab->carved == size_class.capacity) mine.carving = nullptr;
   return Outcome::done;
 }

@@ -202,19 +202,20 @@ TEST(Waits, OthersAreCalledIn) {
   test::in_a_child([] {
     ASSERT_TRUE(start_engine({.limits = patient()}));
     std::atomic<bool> done{false}, ready{false};
-    std::atomic<Heap*> its{nullptr};
+    std::atomic<std::uint32_t> its_epoch{0};
     std::thread other([&] {
       std::vector<Block> blocks = test::make_blocks(8, 4000, 1);
       test::free_blocks(blocks);
-      its = t_thread.own;
+      its_epoch = t_thread.own->flushed_epoch;
       ready = true;
       while (!done) {
         deallocate(allocate(64));  // hits, all of them
+        its_epoch = t_thread.own->flushed_epoch;
         std::this_thread::yield();
       }
     });
     ASSERT_TRUE(soon([&] { return ready.load(); }));
-    std::uint32_t const epoch = its.load()->flushed_epoch;
+    std::uint32_t const epoch = its_epoch;
     std::vector<Block> blocks = fill({1000});
     g_budget.configure(capacity_of(kCapacity, 300, OnExhausted::enomem));
     auto const begin = std::chrono::steady_clock::now();
@@ -222,8 +223,8 @@ TEST(Waits, OthersAreCalledIn) {
     EXPECT_GE(ms_since(begin), 300u);
     EXPECT_LT(ms_since(begin), 15'000u) << "what comes of calling others in is no release";
     // It may not have run while it was called: it is called again.
-    EXPECT_TRUE(soon([&] { return its.load()->flushed_epoch != epoch || allocate(100'000) != nullptr; }));
-    EXPECT_NE(its.load()->flushed_epoch, epoch);
+    EXPECT_TRUE(soon([&] { return its_epoch != epoch || allocate(100'000) != nullptr; }));
+    EXPECT_NE(its_epoch, epoch);
     done = true;
     other.join();
     test::free_blocks(blocks);
