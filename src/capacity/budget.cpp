@@ -16,7 +16,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 // Above the soft point the kernel is asked again after so long, or after so much growth.
 constexpr std::uint64_t kLookNs = 10'000'000;
-constexpr std::uint64_t kLeastGrowthToLook = 256 * kKiB;
+constexpr std::uint64_t kLeastGrowthToLook = 64 * kKiB;
 // Pages that were charged so long ago are either written by now, or not soon.
 constexpr std::uint64_t kSettleNs = 100'000'000;
 // So many bytes freed to heaps that nobody waits for are worth a look by somebody who does.
