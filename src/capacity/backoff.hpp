@@ -110,4 +110,15 @@ inline constexpr std::int8_t kLeastTrust = -3, kMostTrust = 12;
              kLeast * static_cast<std::uint64_t>(1 + trust - kLeastTrust) + kPerWhole / 1024 * parts);
 }
 
+// After a wait in vain: no longer than it takes to release twice what the next grant gives, at the present rate. Where
+// much is released between the waits though nothing in them, the waiter holds a lock that those who release need, and
+// each wait costs them.
+[[nodiscard]] constexpr std::uint64_t matching_ns(std::uint64_t grant, std::uint64_t released_per_s,
+                                                  std::uint64_t capacity, std::uint64_t used) {
+  constexpr std::uint64_t kLeast = 1'000'000;
+  std::uint64_t const over = used > capacity ? used - capacity : 0;
+  std::uint64_t const times = 2 + min(over / max(capacity / 128, std::uint64_t{1}), std::uint64_t{128});
+  return max(kLeast, times * grant * 1'000'000 / max(released_per_s / 1000, std::uint64_t{1}));
+}
+
 }  // namespace stealth

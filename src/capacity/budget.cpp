@@ -83,7 +83,8 @@ CapacityLimits Budget::limits() const noexcept {
 }
 
 std::uint64_t Budget::capacity() const noexcept {
-  return group_.joined() ? group_.capacity() : capacity_.load(kRelaxed);
+  std::uint64_t const groups = group_.joined() ? group_.capacity() : 0;  // 0 also where it has just been left
+  return groups != 0 ? groups : capacity_.load(kRelaxed);
 }
 
 std::uint64_t Budget::soft_point() const noexcept {
@@ -132,6 +133,7 @@ void Budget::charge_anyhow(std::size_t bytes) noexcept { static_cast<void>(take(
 // Charges as long as no more than `most_used` is used then.
 bool Budget::take(std::size_t bytes, std::uint64_t most_used) noexcept {
   if (group_.joined()) {  // charge, then ask: of two that do so at once, one sees both
+    if (most_used != kNoLimit && group_.used() + bytes > most_used) return false;
     group_.charge(bytes);
     if (most_used != kNoLimit && group_.used() > most_used) {
       group_.release(bytes);
@@ -216,7 +218,6 @@ void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, C
   if (charge.account == nullptr || used <= whole) return;
   if (charge.account->credit >= bytes && credit_margin(now) != 0) {
     charge.account->credit -= bytes;
-    flow_.note_taken(bytes);  // so nobody else has it
     return;
   }
   if (!first_delay_reported_.exchange(true, kRelaxed)) {
@@ -248,7 +249,12 @@ void Budget::raise_calm_limit() noexcept {
 
 void Budget::release(std::size_t bytes) noexcept {
   held_.fetch_sub(bytes, std::memory_order_seq_cst);
-  if (group_.joined()) group_.release(bytes);
+  if (group_.joined()) {
+    // What was not taken off was not counted either: it was found missing.
+    std::uint64_t const missing = discount_.load(kRelaxed);
+    std::uint64_t const uncounted = min(group_.release(bytes), missing);
+    if (uncounted != 0) discount_.fetch_sub(uncounted, kRelaxed);
+  }
   if (pressed_.load(kRelaxed)) {
     if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed), pressure_.calm();
   }
@@ -263,18 +269,26 @@ void Budget::hand_out() noexcept {
   if (handed.returned != 0) release(handed.returned);
 }
 
-void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
+void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account,
+                                  std::size_t for_others) noexcept {
   if (account != nullptr) {
     account->credit = min(account->credit + bytes, capacity() / kWideMargin);
-    flow_.note_freed(bytes, os::monotonic_ns());
+    flow_.note_freed(for_others, os::monotonic_ns());
   }
-  if (group_.joined()) group_.announce();
-  if (queue_.empty() || (key != nullptr && queue_.wake_key(key))) return;
-  if (key != nullptr) {
-    if (stranded_.fetch_add(bytes, kRelaxed) + bytes < kWorthALook) return;
-    stranded_.store(0, kRelaxed);
-  }
-  queue_.wake_first();
+  if (!queue_.empty() && (key == nullptr || (!queue_.wake_key(key) && is_worth_a_look(bytes)))) queue_.wake_first();
+  if (group_.joined()) group_.announce();  // last: in a group that is what waiters sleep on
+}
+
+bool Budget::is_worth_a_look(std::size_t bytes) noexcept {
+  if (stranded_.fetch_add(bytes, kRelaxed) + bytes < kWorthALook) return false;
+  stranded_.store(0, kRelaxed);
+  return true;
+}
+
+bool Budget::is_over_now() noexcept {
+  bool const something_missing = offset_.load(kRelaxed) < 0 || discount_.load(kRelaxed) != 0;
+  if (something_missing && used() <= capacity()) look_if_due(os::monotonic_ns());  // it may have been written since
+  return used() > capacity();
 }
 
 void Budget::look_if_due(std::uint64_t now) noexcept {

@@ -18,12 +18,12 @@ class Flow {
   // So many bytes of pages have become free for anybody; below 0: were taken again without a charge, being charged yet.
   void note_pages(std::int64_t bytes) noexcept {
     pages_.total.fetch_add(static_cast<std::uint64_t>(bytes), std::memory_order_relaxed);
-    if (bytes < 0) note_taken(static_cast<std::uint64_t>(-bytes));
   }
-  // This thread has freed so many bytes, charged or not, that others can use.
+  // This thread has freed so many bytes, charged or not, that others can use. 0: of its own blocks, which it may take
+  // again.
   void note_freed(std::uint64_t bytes, std::uint64_t now) noexcept;
 
-  // Of that, so many bytes have been taken again.
+  // Of that, so many bytes have been taken again by this thread.
   void note_taken(std::uint64_t bytes) noexcept { reusable_.total.fetch_sub(bytes, std::memory_order_relaxed); }
 
   // How often something was freed: whoever sleeps sees by it whether the sleep was fruitless.

@@ -118,7 +118,7 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   bool others = false;
   if (ns > nap && waiter().word.load(std::memory_order_seq_cst) == seen_) {
     waiter().listening.store(true, std::memory_order_seq_cst);
-    if (budget_.group_.joined()) {
+    if (joined_ && budget_.group_.joined()) {
       others = sleep_in_group(ns - nap);
     } else {
       os::futex_wait(word, seen_, ns - nap);
@@ -130,7 +130,7 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   budget_.stalls_.slept(now - before);
   bool const mine = waiter().fed.load(std::memory_order_relaxed) != seen_fed_;
   look_at_waiter();
-  if (mine || others || (budget_.flow_.releases() != releases && hopeful())) {
+  if (mine || others || (for_pages_ && budget_.flow_.releases() != releases && hopeful())) {
     fed(now);
     account.fruitless /= 2;
   } else {
@@ -160,13 +160,15 @@ bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
   return group.sweep() || moved;  // which may leave the word's page: it is not to be read afterwards
 }
 
-// Whether what is being released can make room for this call within the patience that the user set.
+// Whether what is being released can make room for this call within the time that it may wait at all.
 bool Wait::hopeful() noexcept {
   std::uint64_t const needed = budget_.used() + (joined_ && for_pages_ ? charge_.wanted : 0);
   std::uint64_t const whole = budget_.capacity();
   if (needed <= whole) return true;
   Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
-  return (needed - whole) / 1000 <= (rates.pages + rates.reusable) / 1000 * max(limits_.patience_ns / 1'000'000, 1ul);
+  if (!rates.known) return true;
+  std::uint64_t const per_s = min(max(rates.pages, rates.reusable), std::uint64_t{1} << 40);
+  return needed - whole <= per_s * (limits_.max_elapsed_ns / 1'000'000) / 1000;
 }
 
 // A sleep of a call that has not waited yet: no longer than all of its waiting may be.
@@ -208,6 +210,12 @@ void Wait::set_patience() noexcept {
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
   bool const alone = budget_.flow_.only_by(this_thread(), os::monotonic_ns());
   patience_ns_ = patience_ns(limits_, may_go_over, alone, charge_.account->trust, budget_.capacity(), budget_.used());
+  if (may_go_over && charge_.account->in_vain != 0) {
+    std::uint64_t const grant = grant_bytes(budget_.capacity(), charge_.account->in_vain, budget_.queue_.count());
+    Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
+    patience_ns_ =
+        min(patience_ns_, matching_ns(grant, max(rates.pages, rates.reusable), budget_.capacity(), budget_.used()));
+  }
   // Over the limit of a cgroup the kernel kills: what is over weighs more there.
   if (budget_.meter_.source() == Meter::Source::cgroup)
     patience_ns_ = min(limits_.patience_ns, patience_ns_ * kCgroupHope);
@@ -216,6 +224,7 @@ void Wait::set_patience() noexcept {
 Verdict Wait::wait_for_release() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   waiter().back_by_ns.store(now, kRelaxed);
+  budget_.settle(*charge_.account);  // a grant that did not suffice, since the need has grown
   if (claim()) return Verdict::again;
   budget_.hand_out();  // it may need less than before
   if (claim()) return Verdict::again;
@@ -257,7 +266,7 @@ Verdict Wait::overdraw() noexcept {
 Verdict Wait::decide() noexcept {
   // The policy is for calls that have waited in vain. Who must not wait is let through.
   if (may_not_wait_) {
-    if (for_pages_ && charge_.refusal == Refusal::full) budget_.stalls_.granted(place_.kind);
+    if (for_pages_ && budget_.used() + charge_.wanted > budget_.capacity()) budget_.stalls_.granted(place_.kind);
     return Verdict::granted;
   }
   if (for_pages_) budget_.pressure_.raise(PressureLevel::exhausted);

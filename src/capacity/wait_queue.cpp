@@ -13,6 +13,7 @@ std::uint64_t WaitQueue::join(Waiter& waiter, void const* key, std::uint64_t wan
   waiter.key = key;
   waiter.wanted = wanted;
   waiter.granted = waiter.passed = 0;
+  waiter.told = false;
   waiter.since_ns = now;
   waiter.back_by_ns.store(now, std::memory_order_relaxed);
   put_in(waiter);
@@ -27,6 +28,7 @@ std::uint64_t WaitQueue::leave(Waiter& waiter) noexcept {
 std::uint64_t WaitQueue::take_grant(Waiter& waiter, std::uint64_t wanted) noexcept {
   Hold hold(mutex_);
   if (!waiter.queued) put_in(waiter);
+  waiter.told = false;
   std::uint64_t const granted = std::exchange(waiter.granted, 0);
   if (granted != 0 || waiter.wanted == wanted) return granted;
   if (waiter.wanted == 0) wanting_.fetch_add(1, std::memory_order_relaxed);
@@ -63,7 +65,9 @@ bool WaitQueue::wake_key(void const* key) noexcept {
   for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = List<Waiter>::next(waiter)) {
     if (waiter->key != key) continue;
     found = true;
+    if (std::exchange(waiter->told, true)) continue;
     wake(*waiter, Why::blocks);
+    break;
   }
   return found;
 }
@@ -89,7 +93,8 @@ void WaitQueue::after_fork_in_child() noexcept {
 }
 
 void WaitQueue::wake(Waiter& waiter, Why why) noexcept {
-  if (why == Why::grant || why == Why::blocks) waiter.fed.fetch_add(1, std::memory_order_relaxed);
+  if (why == Why::grant || (why == Why::blocks && waiter.wanted == 0))
+    waiter.fed.fetch_add(1, std::memory_order_relaxed);
   waiter.word.fetch_add(1, std::memory_order_seq_cst);
   if (why == Why::grant || why == Why::change || waiter.listening.load(std::memory_order_seq_cst))
     os::futex_wake(reinterpret_cast<std::uint32_t const*>(&waiter.word), 1);

@@ -15,13 +15,15 @@ struct Waiter : ListNode {
   // What the waiter itself can use, pages aside: blocks freed to this heap, or of this class. Only compared.
   void const* key = nullptr;
   std::uint64_t wanted = 0;   // bytes that it needs charged; 0: pages are of no use to it
-  std::uint64_t granted = 0;  // charged for it by a releaser; it is queued no more
+  std::uint64_t granted = 0;  // charged for it by a releaser, and not taken yet
   std::uint64_t passed = 0;   // bytes granted to later ones while it could not have what it wants
   std::uint64_t since_ns = 0;
   bool queued = false;
+  bool told = false;                         // of blocks; until it looks
   std::atomic<std::uint64_t> back_by_ns{0};  // when it looks into the queue again at the latest
   std::atomic<std::uint32_t> word{0};        // changes when the waiter should look again
-  std::atomic<std::uint32_t> fed{0};   // changes when there is something for it: a grant, or blocks that it can use
+  std::atomic<std::uint32_t> fed{
+      0};  // changes when it has what it waits for: a grant, or blocks and no pages are wanted
   std::atomic<bool> listening{false};  // any event may wake it; else a grant only
 };
 
@@ -81,7 +83,8 @@ class WaitQueue {
     }
     return handed;
   }
-  // Wakes those who can use what became free under this key; false: there are none.
+  // Wakes one who can use what became free under this key, and has not been woken for something else; false: there are
+  // none who could.
   bool wake_key(void const* key) noexcept;
   // Wakes the first one who waits for pages: there may be some to be had by looking.
   void wake_first() noexcept;

@@ -297,11 +297,11 @@ void fork_in_child() noexcept {
     if (!heap.locked_for_fork) return;
     heap.lock.reset();
     if (&heap == &g_shared_heap) return;
-    g_budget.forget_waiter(heap.account);  // its own wait, too: a signal handler may have forked in the midst of it
     if (&heap == own) return heap.mark.claim_new();
     // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one:
     // what their lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
+    g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();
   });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();

@@ -70,7 +70,10 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
                   bool zeroed, Charge& charge, Span*& span) {
   Hold hold(heap.lock);
   span = align == 1 ? take_kept(rule) : nullptr;
-  if (span == nullptr && align == 1) span = take_cached(heap, slots);
+  if (span == nullptr && align == 1) {
+    span = take_cached(heap, slots);
+    if (span != nullptr) g_budget.taken_back(slots * kSlot);
+  }
   if (span == nullptr) {
     std::uint32_t const alignment = max(align, slots >= kAlignFrom ? kHugeSlots : 1u);
     span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, alignment));

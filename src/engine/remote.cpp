@@ -3,8 +3,6 @@
 //
 // While a slab's `remote` is not empty, its blocks count as out, so that the owner cannot give the slab away before it
 // has drained it: a poster never touches a slab that is gone. The caller holds the lock of the heap that is `this`.
-#include <utility>
-
 #include "base/check.hpp"
 #include "engine/heap.hpp"
 
@@ -71,7 +69,6 @@ void Heap::post_batches() noexcept {
 }
 
 void Heap::drain() noexcept {
-  bool const before = std::exchange(collecting, true);
   Slab* slab = remote_queue.exchange(nullptr, std::memory_order_acquire);
   while (slab != nullptr) {
     Slab* const next = slab->next_queued;  // read first: once `remote` is empty, the next poster queues the slab anew
@@ -80,7 +77,6 @@ void Heap::drain() noexcept {
     push_chain(slab, block_at(slab, chain.head), block_at(slab, chain.tail), chain.count);
     slab = next;
   }
-  collecting = before;
 }
 
 }  // namespace stealth

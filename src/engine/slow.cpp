@@ -43,10 +43,12 @@ Outcome take_shared(std::uint32_t c, Charge& charge, void*& block) {
 }
 
 void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
-  Hold hold(g_shared_heap.lock);
-  if (slab->free == block) report_double_free(block, c.block);
-  --g_shared_heap.bins[slab->size_class].room;
-  g_shared_heap.push(slab, block);
+  {
+    Hold hold(g_shared_heap.lock);
+    if (slab->free == block) report_double_free(block, c.block);
+    --g_shared_heap.bins[slab->size_class].room;
+    g_shared_heap.push(slab, block);
+  }
   g_budget.freed(c.block, &c, nullptr);
 }
 

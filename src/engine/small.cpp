@@ -220,7 +220,7 @@ void Heap::emptied(Slab* slab) noexcept {
   slab->carved = 0;
   if (mine.carving == nullptr) mine.carving = slab;
   if (mine.carving != slab) give_back(slab);
-  g_budget.freed(bytes, nullptr, collecting ? nullptr : &account);
+  g_budget.own_freed(bytes, collecting ? nullptr : &account);
 }
 
 // Half of the list goes back at once: who frees many blocks in a row then takes the hot path for most of them.
