@@ -118,7 +118,8 @@ inline constexpr std::int8_t kLeastTrust = -3, kMostTrust = 12;
   constexpr std::uint64_t kLeast = 1'000'000;
   std::uint64_t const over = used > capacity ? used - capacity : 0;
   std::uint64_t const times = 2 + min(over / max(capacity / 128, std::uint64_t{1}), std::uint64_t{128});
-  return max(kLeast, times * grant * 1'000'000 / max(released_per_s / 1000, std::uint64_t{1}));
+  return max(kLeast,
+             times * min(grant, std::uint64_t{kGiB}) * 1'000'000 / max(released_per_s / 1000, std::uint64_t{1}));
 }
 
 }  // namespace stealth

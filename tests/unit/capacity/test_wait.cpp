@@ -262,6 +262,46 @@ TEST_F(Bounds, HopelessRequestsAreNotFed) {
   EXPECT_LE(took, 200 * kMs);
 }
 
+// 12 MiB are missing, and it would take 19 s to free as much: that is no feeding where no call may wait for longer
+// than 2.
+TEST_F(Bounds, WhatComesTooSlowlyDoesNotFeed) {
+  CapacityLimits limits = full_at(100 * kMiB, 150);
+  limits.backoff.max_elapsed_ns = 2 * kSecond;
+  fill(limits);
+  dream_.every(10 * kMs, [&] { free_elsewhere(6400); });
+  Caller caller;
+  std::uint64_t const took = take(caller, 12 * kMiB, Verdict::refused);
+  EXPECT_GE(took, 150 * kMs);
+  EXPECT_LE(took, 200 * kMs);
+}
+
+// Single small blocks of its own heap: no more feeding than any others.
+TEST_F(Bounds, BlocksThatDoNotServeItDoNotFeed) {
+  CapacityLimits const limits = full_at(100 * kMiB, 150);
+  fill(limits);
+  int heap = 0;
+  dream_.every(10 * kMs, [&] { free_elsewhere(16, &heap); });
+  Caller caller;
+  std::uint64_t const took = take(caller, 12 * kMiB, Verdict::refused, {.kind = 1, .key = &heap});
+  EXPECT_GE(took, 150 * kMs);
+  EXPECT_LE(took, 200 * kMs);
+}
+
+// Whoever waits for blocks of a class is not fed by what else is freed, though the capacity is far.
+TEST_F(Bounds, PagesDoNotFeedAClass) {
+  budget_.configure(full_at(100 * kMiB, 150));
+  int mine = 0, other = 0;
+  dream_.every(5 * kMs, [&] { free_elsewhere(kMiB, &other); });
+  Caller caller;
+  Charge charge{.level = Level::within, .account = &caller.account};
+  std::uint64_t const begin = dream_.now();
+  {
+    Wait wait(budget_, charge, {.kind = 1, .key = &mine}, test::always);
+    while (wait.step(false) != Verdict::exhausted) wait.claim();
+  }
+  EXPECT_EQ(dream_.now() - begin, 150 * kMs);
+}
+
 TEST_F(Bounds, WhatCannotFitDoesNotWait) {
   for (OnExhausted const policy : {OnExhausted::enomem, OnExhausted::grant}) {
     fill(full_at(kMiB, 20'000, policy));
