@@ -10,7 +10,7 @@ namespace {
 // Own lists are given back at most this often, and all heaps looked through, by whichever thread comes first: that
 // costs time in proportion to their number.
 constexpr std::uint64_t kReclaimNs = 20'000'000;
-// The same before the policy decides.
+// The same before a request goes over the capacity. Before it fails all heaps are looked through in any case.
 constexpr std::uint64_t kLastReclaimNs = 2'000'000;
 constinit std::atomic<std::uint64_t> g_collected_ns{0};
 // Purged at once, at least: a system call should be worth its while.
@@ -66,7 +66,8 @@ class Admission {
       Verdict verdict = wait_.step(result == Outcome::over_capacity);
       if (verdict == Verdict::exhausted) {
         if (!reclaimed_ && result == Outcome::over_capacity) {
-          reclaim_from(collecting_is_due(os::monotonic_ns(), kLastReclaimNs));
+          bool const may_fail = g_budget.limits().on_exhausted != OnExhausted::grant;
+          reclaim_from(collecting_is_due(os::monotonic_ns(), may_fail ? 0 : kLastReclaimNs) || may_fail);
           result = again();
           if (result != Outcome::over_capacity) continue;
         }
@@ -88,7 +89,7 @@ class Admission {
   }
 
   void reclaim_from(bool others) noexcept {
-    reclaimed_ = true;
+    reclaimed_ = reclaimed_ || others;
     reclaim_blocks(heap_, others);
     purge_for(charge_);
   }
@@ -110,7 +111,7 @@ class Admission {
   Heap& heap_;
   Charge& charge_;
   Attempt attempt_;
-  bool reclaimed_ = false;
+  bool reclaimed_ = false;  // of all heaps, in this call
   Wait wait_;
 };
 
