@@ -67,7 +67,7 @@ Flow::Rates Flow::rates(std::uint64_t now) noexcept {
     reusable_.begin();
     averaged_ns_ = averaged_since_ns_ = now;
   } else if (passed >= kLeastAverage) {
-    std::uint64_t const span = min(since(averaged_since_ns_, now), kLawWindowNs);
+    std::uint64_t const span = max(passed, min(since(averaged_since_ns_, now), kLawWindowNs));
     pages_.update(passed, span);
     reusable_.update(passed, span);
     averaged_ns_ = now;
