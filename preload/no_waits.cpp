@@ -4,7 +4,9 @@
 #include "no_waits.hpp"
 
 #include <dlfcn.h>
+#include <pty.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -43,8 +45,12 @@ struct Next {
 };
 
 constinit Next<pid_t()> g_fork{"fork"};
+constinit Next<pid_t(int*, char*, termios const*, winsize const*)> g_forkpty{"forkpty"};
+constinit Next<int(int, int)> g_daemon{"daemon"};
 constinit Next<void(int)> g_exit{"exit"};
+constinit Next<void(int)> g_quick_exit{"quick_exit"};
 constinit Next<void*(char const*, int)> g_dlopen{"dlopen"};
+constinit Next<void*(Lmid_t, char const*, int)> g_dlmopen{"dlmopen"};
 constinit Next<int(void*)> g_dlclose{"dlclose"};
 constinit Next<int(Main, int, char**, Void, Void, Void, void*)> g_start_main{"__libc_start_main"};
 constinit Main g_main = nullptr;
@@ -87,9 +93,26 @@ STEALTH_EXPORT pid_t fork() noexcept {
   return g_fork.get()();
 }
 
+// These two fork by a name that only libc itself can call.
+STEALTH_EXPORT pid_t forkpty(int* terminal, char* name, termios const* modes, winsize const* size) noexcept {
+  NoWaits const none;
+  return g_forkpty.get()(terminal, name, modes, size);
+}
+
+STEALTH_EXPORT int daemon(int stay, int keep) noexcept {
+  NoWaits const none;
+  return g_daemon.get()(stay, keep);
+}
+
 STEALTH_EXPORT __attribute__((noreturn)) void exit(int status) noexcept {
   no_waits_any_more();
   g_exit.get()(status);
+  __builtin_unreachable();
+}
+
+STEALTH_EXPORT __attribute__((noreturn)) void quick_exit(int status) noexcept {
+  no_waits_any_more();
+  g_quick_exit.get()(status);
   __builtin_unreachable();
 }
 
@@ -97,6 +120,12 @@ STEALTH_EXPORT STEALTH_WITH_JUMPS void* dlopen(char const* name, int flags) noex
   if (caller_matters(name)) STEALTH_BY_JUMP return g_dlopen.get()(name, flags);
   NoWaits const none;
   return g_dlopen.get()(name, flags);
+}
+
+STEALTH_EXPORT STEALTH_WITH_JUMPS void* dlmopen(Lmid_t space, char const* name, int flags) noexcept {
+  if (caller_matters(name)) STEALTH_BY_JUMP return g_dlmopen.get()(space, name, flags);
+  NoWaits const none;
+  return g_dlmopen.get()(space, name, flags);
 }
 
 STEALTH_EXPORT int dlclose(void* handle) noexcept {

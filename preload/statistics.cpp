@@ -170,7 +170,7 @@ void write_text(Text& out, bool while_waiting) noexcept {
     out << Bytes{shown_capacity()};
   }
   out << "; " << w.waits << " waits, " << w.waited_ns / 1'000'000 << " ms in all, longest " << w.longest_ns / 1'000'000
-      << " ms; " << w.grants << " times over, " << w.refusals << " refused";
+      << " ms; " << w.grants << " times over, " << w.refusals << " refused, " << w.waiting_now << " waiting now";
   if (w.observed_ns != 0) out << "; " << w.observed_ns / 1'000'000 << " ms would have been waited";
   out << '\n';
 }

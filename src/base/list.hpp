@@ -17,6 +17,7 @@ class List {
   [[nodiscard]] T* front() const { return static_cast<T*>(first_); }
   [[nodiscard]] T* back() const { return static_cast<T*>(last_); }
   [[nodiscard]] static T* next(T const* item) { return static_cast<T*>(item->ListNode::next); }
+  [[nodiscard]] static T* previous(T const* item) { return static_cast<T*>(item->ListNode::previous); }
 
   void push_front(T* item) {
     item->ListNode::previous = nullptr;
@@ -29,6 +30,13 @@ class List {
     item->ListNode::previous = last_;
     (last_ != nullptr ? last_->next : first_) = item;
     last_ = item;
+  }
+  void insert_after(T* before, T* item) {
+    if (before == last_) return push_back(item);
+    item->ListNode::previous = before;
+    item->ListNode::next = before->ListNode::next;
+    before->ListNode::next->previous = item;
+    before->ListNode::next = item;
   }
   void remove(T* item) {
     ListNode* const before = item->ListNode::previous;

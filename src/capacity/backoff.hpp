@@ -35,7 +35,7 @@ inline constexpr std::uint64_t kLawWindowNs = 100'000'000;
 enum class Phase : std::uint8_t {
   approach,   // between the soft point and the capacity: others release, so the rate is matched to theirs
   wait,       // at the capacity, one sleep of several: somebody may release something
-  overdraft,  // over it, where nobody releases: slowed, so that growth is not at memory's speed
+  overdraft,  // over it, where nobody releases: slowed, as far as the budget of fruitless waiting goes
 };
 
 struct Situation {
@@ -108,6 +108,18 @@ inline constexpr std::int8_t kLeastTrust = -3, kMostTrust = 12;
   std::uint64_t const parts = min(over / max(capacity / 1024, std::uint64_t{1}), std::uint64_t{1024});
   return min(limits.patience_ns,
              kLeast * static_cast<std::uint64_t>(1 + trust - kLeastTrust) + kPerWhole / 1024 * parts);
+}
+
+// After a wait in vain: no longer than it takes to release twice what the next grant gives, at the present rate. Where
+// much is released between the waits though nothing in them, the waiter holds a lock that those who release need, and
+// each wait costs them.
+[[nodiscard]] constexpr std::uint64_t matching_ns(std::uint64_t grant, std::uint64_t released_per_s,
+                                                  std::uint64_t capacity, std::uint64_t used) {
+  constexpr std::uint64_t kLeast = 1'000'000;
+  std::uint64_t const over = used > capacity ? used - capacity : 0;
+  std::uint64_t const times = 2 + min(over / max(capacity / 128, std::uint64_t{1}), std::uint64_t{128});
+  return max(kLeast,
+             times * min(grant, std::uint64_t{kGiB}) * 1'000'000 / max(released_per_s / 1000, std::uint64_t{1}));
 }
 
 }  // namespace stealth

@@ -16,7 +16,9 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 // Above the soft point the kernel is asked again after so long, or after so much growth.
 constexpr std::uint64_t kLookNs = 10'000'000;
-constexpr std::uint64_t kLeastGrowthToLook = 256 * kKiB;
+constexpr std::uint64_t kLeastGrowthToLook = 64 * kKiB;
+// Pages that were charged so long ago are either written by now, or not soon.
+constexpr std::uint64_t kSettleNs = 100'000'000;
 // So many bytes freed to heaps that nobody waits for are worth a look by somebody who does.
 constexpr std::uint64_t kWorthALook = 64 * kKiB;
 
@@ -81,7 +83,8 @@ CapacityLimits Budget::limits() const noexcept {
 }
 
 std::uint64_t Budget::capacity() const noexcept {
-  return group_.joined() ? group_.capacity() : capacity_.load(kRelaxed);
+  std::uint64_t const groups = group_.joined() ? group_.capacity() : 0;  // 0 also where it has just been left
+  return groups != 0 ? groups : capacity_.load(kRelaxed);
 }
 
 std::uint64_t Budget::soft_point() const noexcept {
@@ -130,6 +133,7 @@ void Budget::charge_anyhow(std::size_t bytes) noexcept { static_cast<void>(take(
 // Charges as long as no more than `most_used` is used then.
 bool Budget::take(std::size_t bytes, std::uint64_t most_used) noexcept {
   if (group_.joined()) {  // charge, then ask: of two that do so at once, one sees both
+    if (most_used != kNoLimit && group_.used() + bytes > most_used) return false;
     group_.charge(bytes);
     if (most_used != kNoLimit && group_.used() > most_used) {
       group_.release(bytes);
@@ -167,7 +171,10 @@ bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
 }
 
 bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
-  if (charge.level == Level::over || stopped_.load(kRelaxed)) return take(bytes, kNoLimit);
+  if (charge.level == Level::over || stopped_.load(kRelaxed)) {
+    look_ns_.store(0, kRelaxed);  // the next one may find that these pages are not even touched
+    return take(bytes, kNoLimit);
+  }
   std::uint64_t const whole = capacity();
   ThreadAccount* const account = charge.account;
   if (account != nullptr && used > whole) {
@@ -209,7 +216,7 @@ std::uint64_t Budget::credit_margin(std::uint64_t now) const noexcept {
 void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
   std::uint64_t const whole = capacity();
   if (charge.account == nullptr || used <= whole) return;
-  if (charge.account->credit >= bytes && used <= whole + credit_margin(now)) {
+  if (charge.account->credit >= bytes && credit_margin(now) != 0) {
     charge.account->credit -= bytes;
     return;
   }
@@ -222,8 +229,10 @@ void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, C
     stalls_.observed(delay_ns(limits().backoff, {Phase::overdraft, whole, used, bytes, 1, 0}));
     return;
   }
-  std::uint64_t const rate = max(flow_.rates(now).reusable, std::uint64_t{kMiB});
-  stalls_.observed(bytes * 1'000'000 / (rate / 1000) * askers);
+  Flow::Rates const rates = flow_.rates(now);
+  std::uint64_t unpriced = unpriced_.fetch_add(bytes, kRelaxed) + bytes;
+  if (!rates.known || !unpriced_.compare_exchange_strong(unpriced, 0, kRelaxed)) return;
+  stalls_.observed(unpriced * 1'000'000 / (max(rates.reusable, std::uint64_t{kMiB}) / 1000) * askers);
 }
 
 void Budget::settle(ThreadAccount& account) noexcept {
@@ -240,7 +249,12 @@ void Budget::raise_calm_limit() noexcept {
 
 void Budget::release(std::size_t bytes) noexcept {
   held_.fetch_sub(bytes, std::memory_order_seq_cst);
-  if (group_.joined()) group_.release(bytes);
+  if (group_.joined()) {
+    // What was not taken off was not counted either: it was found missing.
+    std::uint64_t const missing = discount_.load(kRelaxed);
+    std::uint64_t const uncounted = min(group_.release(bytes), missing);
+    if (uncounted != 0) discount_.fetch_sub(uncounted, kRelaxed);
+  }
   if (pressed_.load(kRelaxed)) {
     if (used() < soft_point() / 16 * 15) pressed_.store(false, kRelaxed), pressure_.calm();
   }
@@ -249,26 +263,48 @@ void Budget::release(std::size_t bytes) noexcept {
 }
 
 void Budget::hand_out() noexcept {
-  bool const any = queue_.hand_out([this](std::uint64_t wanted) { return take(wanted, capacity()); });
-  if (any && group_.joined()) group_.announce();  // whose waiters all sleep on its word
+  WaitQueue::Handed const handed =
+      queue_.hand_out(os::monotonic_ns(), [this](std::uint64_t wanted) { return take(wanted, capacity()); });
+  if (handed.any && group_.joined()) group_.announce();  // whose waiters all sleep on its word
+  if (handed.returned != 0) release(handed.returned);
 }
 
-void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
+void Budget::freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account,
+                                  std::size_t for_others) noexcept {
   if (account != nullptr) {
     account->credit = min(account->credit + bytes, capacity() / kWideMargin);
-    flow_.note_freed(bytes, os::monotonic_ns());
+    flow_.note_freed(for_others, os::monotonic_ns());
   }
-  if (group_.joined()) group_.announce();
-  if (queue_.empty() || (key != nullptr && queue_.wake_key(key))) return;
-  if (key != nullptr) {
-    if (stranded_.fetch_add(bytes, kRelaxed) + bytes < kWorthALook) return;
-    stranded_.store(0, kRelaxed);
-  }
-  queue_.wake_first();
+  if (!queue_.empty() && (key == nullptr || (!queue_.wake_key(key) && is_worth_a_look(bytes)))) queue_.wake_first();
+  if (group_.joined()) group_.announce();  // last: in a group that is what waiters sleep on
+}
+
+bool Budget::is_worth_a_look(std::size_t bytes) noexcept {
+  if (stranded_.fetch_add(bytes, kRelaxed) + bytes < kWorthALook) return false;
+  stranded_.store(0, kRelaxed);
+  return true;
+}
+
+bool Budget::is_over_now() noexcept {
+  bool const something_missing = offset_.load(kRelaxed) < 0 || discount_.load(kRelaxed) != 0;
+  if (something_missing && used() <= capacity()) look_if_due(os::monotonic_ns());  // it may have been written since
+  return used() > capacity();
 }
 
 void Budget::look_if_due(std::uint64_t now) noexcept {
   if (now - look_ns_.load(kRelaxed) >= kLookNs) look(held(), now);
+}
+
+// Bytes that are charged and not there. Where going over is not what the user wants, what was charged just now is taken
+// for there: its pages may be about to be written.
+std::uint64_t Budget::missing_for_good(std::uint64_t held, std::uint64_t resident, std::uint64_t now) noexcept {
+  if (now - newer_.at_ns >= kSettleNs) {
+    older_ = newer_;
+    newer_ = {held, now};
+  }
+  bool const strict = on_exhausted_.load(kRelaxed) != OnExhausted::grant;
+  std::uint64_t const settled = strict ? min(held, older_.held) : held;
+  return settled > resident ? settled - resident : 0;
 }
 
 void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
@@ -287,7 +323,7 @@ void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
     std::uint64_t const room = reading.used < soft ? soft - reading.used : 0;
     look_at_.store(held + (limited ? max(room / 64, kLeastGrowthToLook) : 16 * kMiB), kRelaxed);
   } else {
-    std::uint64_t const missing = held > reading.used ? held - reading.used : 0;
+    std::uint64_t const missing = missing_for_good(held, reading.used, now);
     if (group_.joined()) {
       std::uint64_t const before = discount_.exchange(missing, kRelaxed);
       if (missing > before) group_.release(missing - before);
@@ -305,6 +341,7 @@ void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
 StallFacts Budget::facts() const noexcept {
   StallFacts facts{};
   stalls_.read(facts);
+  facts.waiting_now = queue_.count();
   facts.held = held();
   facts.peak_held = peak_.load(kRelaxed);
   facts.used = used();
@@ -323,7 +360,7 @@ void Budget::reset(ThreadAccount& account) noexcept {
 }
 
 void Budget::forget_waiter(ThreadAccount& account) noexcept {
-  std::uint64_t const granted = account.waiter.queued ? account.waiter.granted : 0;
+  std::uint64_t const granted = std::exchange(account.waiter.granted, 0);
   held_.fetch_sub(granted + std::exchange(account.prepaid, 0), kRelaxed);
   account.waiter.queued = false;
 }
@@ -336,7 +373,6 @@ void Budget::stop_waiting() noexcept {
 void Budget::after_fork_in_child() noexcept {
   queue_.after_fork_in_child();
   flow_.after_fork_in_child();
-  stalls_.after_fork_in_child();
   group_.after_fork_in_child();
   look_mutex_.reset();
   threshold_mutex_.reset();

@@ -145,7 +145,16 @@ class Budget {
   // pages that anybody can have. `account`: of the thread that has just freed them; null: they were freed before, and
   // only now come to light.
   void freed(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
-    if (pressed_.load(std::memory_order_relaxed) || !queue_.empty()) freed_under_pressure(bytes, key, account);
+    if (under_pressure()) freed_under_pressure(bytes, key, account, bytes);
+  }
+  // A thread has taken back what it had freed and kept for itself.
+  void taken_back(std::size_t bytes) noexcept {
+    if (under_pressure()) flow_.note_taken(bytes);
+  }
+  // The same as freed() for pages of the thread's own blocks. It may be about to take them again: no rate is foretold
+  // by them.
+  void own_freed(std::size_t bytes, ThreadAccount* account) noexcept {
+    if (under_pressure()) freed_under_pressure(bytes, nullptr, account, 0);
   }
   // Charged pages have become free for anybody; below 0: are in use again.
   void pages_freed(std::int64_t bytes) noexcept {
@@ -162,9 +171,10 @@ class Budget {
   [[nodiscard]] bool under_pressure() const noexcept {
     return pressed_.load(std::memory_order_relaxed) || !queue_.empty();
   }
-  [[nodiscard]] bool is_over() const noexcept {
-    return pressed_.load(std::memory_order_relaxed) && used() > capacity() &&
-           mode_.load(std::memory_order_relaxed) == Mode::enforce;
+  // Whether what becomes free is to go back to the kernel at once. May look.
+  [[nodiscard]] bool is_over() noexcept {
+    return pressed_.load(std::memory_order_relaxed) && mode_.load(std::memory_order_relaxed) == Mode::enforce &&
+           is_over_now();
   }
   [[nodiscard]] bool has_waiters() const noexcept { return !queue_.empty(); }
   [[nodiscard]] std::uint64_t soft_point() const noexcept;  // bytes; CapacityLimits::kNoCapacity without a capacity
@@ -190,12 +200,16 @@ class Budget {
   [[nodiscard]] bool take(std::size_t bytes, std::uint64_t most_used) noexcept;
   [[nodiscard]] std::uint64_t credit_margin(std::uint64_t now) const noexcept;
   void observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept;
-  void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account) noexcept;
+  void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account,
+                            std::size_t for_others) noexcept;
+  [[nodiscard]] bool is_worth_a_look(std::size_t bytes) noexcept;
   void hand_out() noexcept;
   [[nodiscard]] std::uint64_t used_with(std::uint64_t held) const noexcept;
   // Compares the count with what is really there, if that is due.
   void look(std::uint64_t held, std::uint64_t now) noexcept;
   void look_if_due(std::uint64_t now) noexcept;
+  [[nodiscard]] bool is_over_now() noexcept;
+  [[nodiscard]] std::uint64_t missing_for_good(std::uint64_t held, std::uint64_t resident, std::uint64_t now) noexcept;
   void set_threshold() noexcept;
   void wake_everybody() noexcept;
 
@@ -220,8 +234,14 @@ class Budget {
   Stalls stalls_;
   Meter meter_;
   Group group_;
-  Mutex look_mutex_, threshold_mutex_;
+  Mutex threshold_mutex_;
+  Mutex look_mutex_;  // guards the two that follow
+  struct Sample {
+    std::uint64_t held = 0, at_ns = 0;
+  };
+  Sample older_, newer_;                    // taken when looking, kSettleNs apart or more
   std::atomic<std::uint64_t> stranded_{0};  // bytes freed to heaps that nobody waits for, since somebody was told
+  std::atomic<std::uint64_t> unpriced_{0};  // observe: bytes whose delay is not computed yet
   std::atomic<bool> stopped_{false};
   std::atomic<bool> first_delay_reported_{false};
   void (*say_holders_)() noexcept = nullptr;

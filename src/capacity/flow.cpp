@@ -44,12 +44,17 @@ bool Flow::only_by(ThreadTag who, std::uint64_t now) const noexcept {
   return last_by_.load(std::memory_order_relaxed) == who && last != 0 && since(last, now) < kSecond && !feeds(who, now);
 }
 
-void Flow::Average::update(std::uint64_t ns) noexcept {
+void Flow::Average::begin() noexcept {
+  seen = total.load(std::memory_order_relaxed);
+  per_s = 0;
+}
+
+void Flow::Average::update(std::uint64_t ns, std::uint64_t span) noexcept {
   std::uint64_t const now = total.load(std::memory_order_relaxed);
   auto const more = static_cast<std::int64_t>(now - seen);
   std::uint64_t const current = more < 0 ? 0 : static_cast<std::uint64_t>(more) * 1000 / (ns / 1000) * 1000;
   seen = now;
-  auto const share = static_cast<std::int64_t>(min(ns, kLawWindowNs) * 1024 / kLawWindowNs);
+  auto const share = static_cast<std::int64_t>(min(ns, span) * 1024 / span);
   auto const step = (static_cast<std::int64_t>(current) - static_cast<std::int64_t>(per_s)) * share / 1024;
   per_s = static_cast<std::uint64_t>(static_cast<std::int64_t>(per_s) + step);
 }
@@ -57,12 +62,17 @@ void Flow::Average::update(std::uint64_t ns) noexcept {
 Flow::Rates Flow::rates(std::uint64_t now) noexcept {
   Hold hold(mutex_);
   std::uint64_t const passed = since(averaged_ns_, now);
-  if (passed >= kLeastAverage) {
-    pages_.update(passed);
-    reusable_.update(passed);
+  if (passed >= kSecond) {  // what was then says nothing about now
+    pages_.begin();
+    reusable_.begin();
+    averaged_ns_ = averaged_since_ns_ = now;
+  } else if (passed >= kLeastAverage) {
+    std::uint64_t const span = max(passed, min(since(averaged_since_ns_, now), kLawWindowNs));
+    pages_.update(passed, span);
+    reusable_.update(passed, span);
     averaged_ns_ = now;
   }
-  return {pages_.per_s, reusable_.per_s};
+  return {pages_.per_s, reusable_.per_s, since(averaged_since_ns_, now) >= kLawWindowNs / 8};
 }
 
 std::uint64_t Flow::book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t quantum, std::uint64_t now) noexcept {

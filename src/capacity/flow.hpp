@@ -19,8 +19,12 @@ class Flow {
   void note_pages(std::int64_t bytes) noexcept {
     pages_.total.fetch_add(static_cast<std::uint64_t>(bytes), std::memory_order_relaxed);
   }
-  // This thread has freed so many bytes, charged or not, that others can use.
+  // This thread has freed so many bytes, charged or not, that others can use. 0: of its own blocks, which it may take
+  // again.
   void note_freed(std::uint64_t bytes, std::uint64_t now) noexcept;
+
+  // Of that, so many bytes have been taken again by this thread.
+  void note_taken(std::uint64_t bytes) noexcept { reusable_.total.fetch_sub(bytes, std::memory_order_relaxed); }
 
   // How often something was freed: whoever sleeps sees by it whether the sleep was fruitless.
   [[nodiscard]] std::uint32_t releases() const noexcept { return releases_.load(std::memory_order_seq_cst); }
@@ -29,9 +33,10 @@ class Flow {
   // Whether this thread has, and nobody else.
   [[nodiscard]] bool only_by(ThreadTag who, std::uint64_t now) const noexcept;
 
-  // Bytes per second, averaged over kLawWindowNs.
+  // Bytes per second, averaged over kLawWindowNs, or since they were first asked for.
   struct Rates {
     std::uint64_t pages, reusable;
+    bool known;  // false: it has only just begun
   };
   [[nodiscard]] Rates rates(std::uint64_t now) noexcept;
 
@@ -52,7 +57,9 @@ class Flow {
   struct Average {
     std::atomic<std::uint64_t> total{0};
     std::uint64_t seen = 0, per_s = 0;
-    void update(std::uint64_t ns) noexcept;
+    void begin() noexcept;
+    // The last `ns` of the `span` that it is the average of.
+    void update(std::uint64_t ns, std::uint64_t span) noexcept;
   };
 
   alignas(64) std::atomic<std::uint32_t> releases_{0};
@@ -62,7 +69,7 @@ class Flow {
   Average pages_, reusable_;
 
   Mutex mutex_;  // guards what follows, and the averages
-  std::uint64_t averaged_ns_ = 0;
+  std::uint64_t averaged_ns_ = 0, averaged_since_ns_ = 0;
   std::int64_t debt_ = 0;  // bytes; below 0 while the rate is not made use of
   std::uint64_t debt_ns_ = 0;
   std::uint64_t slept_for_until_ns_ = 0;

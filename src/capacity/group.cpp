@@ -168,12 +168,13 @@ void Group::charge(std::uint64_t bytes) noexcept {
     tend(interval);
 }
 
-void Group::release(std::uint64_t bytes) noexcept {
-  if (!joined()) return;
+std::uint64_t Group::release(std::uint64_t bytes) noexcept {
+  if (!joined()) return 0;
   std::uint64_t share = share_.load(std::memory_order_relaxed);
   while (!share_.compare_exchange_weak(share, share - min(share, bytes), std::memory_order_seq_cst)) {
   }
   publish();
+  return bytes - min(share, bytes);
 }
 
 std::uint64_t Group::used() const noexcept {

@@ -55,7 +55,8 @@ class Group {
   // This process holds so much more or less. A charge may look after the group: see sweep(). What was charged by
   // others, or before the process was a member, is not taken off: the share never falls below 0.
   void charge(std::uint64_t bytes) noexcept;
-  void release(std::uint64_t bytes) noexcept;
+  // The bytes that were not taken off.
+  std::uint64_t release(std::uint64_t bytes) noexcept;
 
   // Bytes that all members hold, those of the dead included until they are noticed. A member that charges and then asks
   // sees its own bytes and, of two that do so at once, at least one sees both.

@@ -5,8 +5,7 @@
 
 namespace stealth {
 
-void Stalls::ended(std::uint32_t kind, std::uint64_t ns) noexcept {
-  waiting_now_.fetch_sub(1, std::memory_order_seq_cst);
+void Stalls::waited(std::uint32_t kind, std::uint64_t ns) noexcept {
   waits_.fetch_add(1, std::memory_order_relaxed);
   waited_ns_.fetch_add(ns, std::memory_order_relaxed);
   raise_to(longest_ns_, ns);
@@ -19,7 +18,6 @@ void Stalls::ended(std::uint32_t kind, std::uint64_t ns) noexcept {
 
 void Stalls::read(StallFacts& into) const noexcept {
   auto const get = [](auto const& counter) { return std::uint64_t{counter.load(std::memory_order_relaxed)}; };
-  into.waiting_now = get(waiting_now_);
   into.waits = get(waits_);
   into.waited_ns = get(waited_ns_);
   into.longest_ns = get(longest_ns_);

@@ -9,8 +9,8 @@ namespace stealth {
 // Calls by the time that they waited: [i] those below 2^i microseconds and not below half of it, the last one all
 // others.
 inline constexpr std::uint32_t kStallBuckets = 26;
-// What a call waited for: a size class's number, or 0 for a large block.
-inline constexpr std::uint32_t kStallKinds = 64;
+// What a call waited for: 0 for pages of a large block, else what the engine numbers so.
+inline constexpr std::uint32_t kStallKinds = 96;
 
 // Every figure only grows, but for held, used and waiting_now.
 struct StallFacts {
@@ -35,8 +35,7 @@ inline void raise_to(std::atomic<std::uint64_t>& record, std::uint64_t value) no
 // Counts them. Any thread, no lock.
 class Stalls {
  public:
-  void began() noexcept { waiting_now_.fetch_add(1, std::memory_order_seq_cst); }
-  void ended(std::uint32_t kind, std::uint64_t ns) noexcept;
+  void waited(std::uint32_t kind, std::uint64_t ns) noexcept;
   void slept(std::uint64_t ns) noexcept { raise_to(longest_sleep_ns_, ns); }
   void granted(std::uint32_t kind) noexcept {
     grants_.fetch_add(1, std::memory_order_relaxed);
@@ -44,16 +43,13 @@ class Stalls {
   }
   void refused() noexcept { refusals_.fetch_add(1, std::memory_order_relaxed); }
   void observed(std::uint64_t ns) noexcept { observed_ns_.fetch_add(ns, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint32_t waiting_now() const noexcept { return waiting_now_.load(std::memory_order_seq_cst); }
   void read(StallFacts& into) const noexcept;
   [[nodiscard]] StallsOfKind of_kind(std::uint32_t kind) const noexcept;
-  void after_fork_in_child() noexcept { waiting_now_.store(0, std::memory_order_relaxed); }
 
  private:
   struct Kind {
     std::atomic<std::uint64_t> waits{0}, waited_ns{0}, grants{0};
   };
-  std::atomic<std::uint32_t> waiting_now_{0};
   std::atomic<std::uint64_t> waits_{0}, waited_ns_{0}, longest_ns_{0}, longest_sleep_ns_{0};
   std::atomic<std::uint64_t> grants_{0}, refusals_{0}, observed_ns_{0};
   std::atomic<std::uint64_t> histogram_[kStallBuckets]{};

@@ -40,7 +40,7 @@ Wait::~Wait() {
     charge_.account->in_vain = 0;
     if (charge_.account->trust < kMostTrust) ++charge_.account->trust;
   }
-  if (begun()) budget_.stalls_.ended(place_.kind, os::monotonic_ns() - began_ns_);
+  if (begun()) budget_.stalls_.waited(place_.kind, os::monotonic_ns() - began_ns_);
   budget_.settle(*charge_.account);
   if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
 }
@@ -71,14 +71,14 @@ bool Wait::claim() noexcept {
 void Wait::begin(std::uint64_t now, std::uint64_t first_sleep) noexcept {
   if (begun()) return;
   began_ns_ = fed_ns_ = now;
-  budget_.stalls_.began();
   if (charge_.account->random == 0) charge_.account->random = static_cast<std::uint32_t>(now) | 1;
   if (budget_.first_delay_reported_.exchange(true, kRelaxed)) return;
   if (!for_pages_) return report("a class has reached its max: allocation slows down");
   std::uint64_t const used = budget_.used();
   std::uint64_t const soft = budget_.soft_point();
-  report("capacity ", Bytes{budget_.capacity()}, ": ", Bytes{used}, " used, ", Bytes{used > soft ? used - soft : 0},
-         " over the soft point: allocation slows down; ", budget_.stalls_.waiting_now(), " waiting, for ",
+  std::uint64_t const reached = used > soft ? used : used + charge_.wanted;
+  report("capacity ", Bytes{budget_.capacity()}, ": ", Bytes{used}, " used, ", Bytes{reached - min(soft, reached)},
+         " over the soft point: allocation slows down; ", budget_.queue_.count() + 1, " waiting, for ",
          first_sleep / 1000, " us now and at most ", limits_.max_wait_ns / 1000, " us at a time");
 }
 
@@ -93,6 +93,10 @@ std::uint64_t Wait::affordable(std::uint64_t ns, std::uint64_t now) noexcept {
   return min(ns, left);
 }
 
+void Wait::join(void const* key, std::uint64_t wanted, std::uint64_t now) noexcept {
+  charge_.account->prepaid += budget_.queue_.join(waiter(), key, wanted, now);
+}
+
 void Wait::look_at_waiter() noexcept {
   seen_fed_ = waiter().fed.load(std::memory_order_relaxed);
   seen_ = waiter().word.load(std::memory_order_seq_cst);
@@ -105,15 +109,16 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   std::uint64_t const before = os::monotonic_ns();
   if (!joined_) {  // a delay: no release ends it, but new settings do
     look_at_waiter();
-    budget_.queue_.join(waiter(), nullptr, 0, before);
+    join(nullptr, 0, before);
   }
+  waiter().back_by_ns.store(before + ns, kRelaxed);
   auto const* const word = reinterpret_cast<std::uint32_t const*>(&waiter().word);
   std::uint64_t const nap = min(ns, kShortestSleep);
   os::futex_wait(word, seen_, nap);  // whoever is woken by every little block wakes too often
   bool others = false;
   if (ns > nap && waiter().word.load(std::memory_order_seq_cst) == seen_) {
     waiter().listening.store(true, std::memory_order_seq_cst);
-    if (budget_.group_.joined()) {
+    if (joined_ && budget_.group_.joined()) {
       others = sleep_in_group(ns - nap);
     } else {
       os::futex_wait(word, seen_, ns - nap);
@@ -125,7 +130,7 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   budget_.stalls_.slept(now - before);
   bool const mine = waiter().fed.load(std::memory_order_relaxed) != seen_fed_;
   look_at_waiter();
-  if (mine || others || (budget_.flow_.releases() != releases && hopeful())) {
+  if (mine || others || (for_pages_ && budget_.flow_.releases() != releases && hopeful())) {
     fed(now);
     account.fruitless /= 2;
   } else {
@@ -155,13 +160,15 @@ bool Wait::sleep_in_group(std::uint64_t ns) noexcept {
   return group.sweep() || moved;  // which may leave the word's page: it is not to be read afterwards
 }
 
-// Whether what is being released can make room for this call within the patience that the user set.
+// Whether what is being released can make room for this call within the time that it may wait at all.
 bool Wait::hopeful() noexcept {
   std::uint64_t const needed = budget_.used() + (joined_ && for_pages_ ? charge_.wanted : 0);
   std::uint64_t const whole = budget_.capacity();
   if (needed <= whole) return true;
   Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
-  return (needed - whole) / 1000 <= (rates.pages + rates.reusable) / 1000 * max(limits_.patience_ns / 1'000'000, 1ul);
+  if (!rates.known) return true;
+  std::uint64_t const per_s = min(max(rates.pages, rates.reusable), std::uint64_t{1} << 40);
+  return needed - whole <= per_s * (limits_.max_elapsed_ns / 1'000'000) / 1000;
 }
 
 // A sleep of a call that has not waited yet: no longer than all of its waiting may be.
@@ -192,7 +199,7 @@ Verdict Wait::announce() noexcept {
   begin(now, kShortestSleep);
   fed_ns_ = now;
   look_at_waiter();
-  budget_.queue_.join(waiter(), place_.key, for_pages_ ? charge_.wanted : 0, began_ns_);
+  join(place_.key, for_pages_ ? charge_.wanted : 0, began_ns_);
   joined_ = true;
   budget_.hand_out();
   claim();
@@ -203,16 +210,24 @@ void Wait::set_patience() noexcept {
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
   bool const alone = budget_.flow_.only_by(this_thread(), os::monotonic_ns());
   patience_ns_ = patience_ns(limits_, may_go_over, alone, charge_.account->trust, budget_.capacity(), budget_.used());
+  if (may_go_over && charge_.account->in_vain != 0) {
+    std::uint64_t const grant = grant_bytes(budget_.capacity(), charge_.account->in_vain, budget_.queue_.count());
+    Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
+    patience_ns_ =
+        min(patience_ns_, matching_ns(grant, max(rates.pages, rates.reusable), budget_.capacity(), budget_.used()));
+  }
   // Over the limit of a cgroup the kernel kills: what is over weighs more there.
   if (budget_.meter_.source() == Meter::Source::cgroup)
     patience_ns_ = min(limits_.patience_ns, patience_ns_ * kCgroupHope);
 }
 
 Verdict Wait::wait_for_release() noexcept {
+  std::uint64_t const now = os::monotonic_ns();
+  waiter().back_by_ns.store(now, kRelaxed);
+  budget_.settle(*charge_.account);  // a grant that did not suffice, since the need has grown
   if (claim()) return Verdict::again;
   budget_.hand_out();  // it may need less than before
   if (claim()) return Verdict::again;
-  std::uint64_t const now = os::monotonic_ns();
   std::uint64_t const silence = now - fed_ns_;
   std::uint64_t const elapsed = now - began_ns_;
   if (silence >= patience_ns_ || elapsed >= limits_.max_elapsed_ns) return Verdict::exhausted;
@@ -251,7 +266,7 @@ Verdict Wait::overdraw() noexcept {
 Verdict Wait::decide() noexcept {
   // The policy is for calls that have waited in vain. Who must not wait is let through.
   if (may_not_wait_) {
-    if (for_pages_ && charge_.refusal == Refusal::full) budget_.stalls_.granted(place_.kind);
+    if (for_pages_ && budget_.used() + charge_.wanted > budget_.capacity()) budget_.stalls_.granted(place_.kind);
     return Verdict::granted;
   }
   if (for_pages_) budget_.pressure_.raise(PressureLevel::exhausted);
@@ -261,24 +276,25 @@ Verdict Wait::decide() noexcept {
   charge_.account->trust = kLeastTrust;
   bool const first = last == 0 || (now > last && now - last > kEpisodeNs);  // another thread may have been later
   char const* const what = for_pages_ ? "capacity" : "a class's max";
+  char const* const why = for_pages_ && charge_.wanted > budget_.capacity() ? "one request is larger than it"
+                                                                            : "nothing was released in time";
   switch (budget_.limits().on_exhausted) {
     case OnExhausted::abort:
       if (budget_.say_holders_ != nullptr) budget_.say_holders_();
-      die(what, " exhausted: nothing was released in time; holding ", Bytes{budget_.held()},
+      die(what, " exhausted: ", why, "; holding ", Bytes{budget_.held()},
           "; STEALTH_ON_EXHAUSTED=abort ends the process");
     case OnExhausted::enomem:
-      if (first)
-        report(what, " exhausted: nothing was released in time; allocations fail with ENOMEM until something is freed");
+      if (first) report(what, " exhausted: ", why, "; allocations fail with ENOMEM until something is freed");
       budget_.stalls_.refused();
       return Verdict::refused;
     case OnExhausted::grant:
       break;
   }
-  if (first) report(what, " exhausted: nothing was released in time; going over it (STEALTH_ON_EXHAUSTED=grant)");
+  if (first) report(what, " exhausted: ", why, "; going over it (STEALTH_ON_EXHAUSTED=grant)");
   budget_.stalls_.granted(place_.kind);
   if (for_pages_) {
     std::uint8_t& in_vain = charge_.account->in_vain;
-    std::uint64_t const grant = grant_bytes(budget_.capacity(), in_vain, budget_.stalls_.waiting_now());
+    std::uint64_t const grant = grant_bytes(budget_.capacity(), in_vain, budget_.queue_.count());
     if (in_vain < UINT8_MAX) ++in_vain;
     charge_.account->granted_left = grant > charge_.wanted ? grant - charge_.wanted : 0;
   }

@@ -15,7 +15,7 @@ enum class Verdict : std::uint8_t {
 
 // What is waited for.
 struct Place {
-  std::uint32_t kind = 0;     // for the stall facts: a size class's number, or 0
+  std::uint32_t kind = 0;     // for the stall facts
   void const* key = nullptr;  // Waiter::key
 };
 
@@ -43,6 +43,7 @@ class Wait {
   [[nodiscard]] Verdict wait_for_release() noexcept;
   [[nodiscard]] Verdict overdraw() noexcept;
   void begin(std::uint64_t now, std::uint64_t first_sleep) noexcept;
+  void join(void const* key, std::uint64_t wanted, std::uint64_t now) noexcept;
   void look_at_waiter() noexcept;
   void sleep(std::uint64_t ns) noexcept;
   void fed(std::uint64_t now) noexcept;

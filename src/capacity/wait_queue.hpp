@@ -10,23 +10,27 @@
 namespace stealth {
 
 // One waiting call. Lives in what outlives its thread, which may end in the midst of it. The queue's lock guards all
-// but the word.
+// but the atomics.
 struct Waiter : ListNode {
   // What the waiter itself can use, pages aside: blocks freed to this heap, or of this class. Only compared.
   void const* key = nullptr;
   std::uint64_t wanted = 0;   // bytes that it needs charged; 0: pages are of no use to it
-  std::uint64_t granted = 0;  // charged for it by a releaser; it is queued no more
+  std::uint64_t granted = 0;  // charged for it by a releaser, and not taken yet
+  std::uint64_t passed = 0;   // bytes granted to later ones while it could not have what it wants
   std::uint64_t since_ns = 0;
   bool queued = false;
-  std::atomic<std::uint32_t> word{0};  // changes when the waiter should look again
-  std::atomic<std::uint32_t> fed{0};   // changes when there is something for it: a grant, or blocks that it can use
+  bool told = false;                         // of blocks; until it looks
+  std::atomic<std::uint64_t> back_by_ns{0};  // when it looks into the queue again at the latest
+  std::atomic<std::uint32_t> word{0};        // changes when the waiter should look again
+  std::atomic<std::uint32_t> fed{
+      0};  // changes when it has what it waits for: a grant, or blocks and no pages are wanted
   std::atomic<bool> listening{false};  // any event may wake it; else a grant only
 };
 
 class WaitQueue {
  public:
-  // One that is queued yet (its thread jumped out of a signal handler) begins anew.
-  void join(Waiter& waiter, void const* key, std::uint64_t wanted, std::uint64_t now) noexcept;
+  // Bytes that were granted to it in a wait that it never came back to: its thread jumped out of a signal handler.
+  [[nodiscard]] std::uint64_t join(Waiter& waiter, void const* key, std::uint64_t wanted, std::uint64_t now) noexcept;
   // Bytes that were granted to it and that it has not taken.
   [[nodiscard]] std::uint64_t leave(Waiter& waiter) noexcept;
   // Takes what was granted meanwhile; where that is nothing, `wanted` is what it needs from now on.
@@ -35,24 +39,52 @@ class WaitQueue {
   // Whether anybody waits; seq_cst, so that whoever frees first and asks then misses nobody who joined before it
   // looked.
   [[nodiscard]] bool empty() const noexcept { return count_.load(std::memory_order_seq_cst) == 0; }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
   // Whether anybody waits for pages.
   [[nodiscard]] bool pages_wanted() const noexcept { return wanting_.load(std::memory_order_relaxed) != 0; }
 
-  // Grants what the first waiters want, as long as `charge` agrees; true if anybody got anything.
+  struct Handed {
+    bool any = false;            // somebody got something
+    std::uint64_t returned = 0;  // bytes, granted earlier to one that has not come back for them
+  };
+  // Grants what the first waiters want, as long as `charge` agrees. Where that is too much, far smaller requests behind
+  // it go first, until they have had as much. Who has not come back from its sleep leaves the queue, and takes its
+  // place again if it does come.
   template <class Charge>
-  bool hand_out(Charge charge) noexcept {
+  Handed hand_out(std::uint64_t now, Charge charge) noexcept {
+    constexpr int kMostTried = 32;
+    constexpr std::uint64_t kFarSmaller = 8;
     Hold hold(mutex_);
-    bool any = false;
-    for (Waiter* waiter = first_wanting(); waiter != nullptr && charge(waiter->wanted); waiter = first_wanting()) {
-      waiter->granted = waiter->wanted;
-      waiter->wanted = 0;
-      wanting_.fetch_sub(1, std::memory_order_relaxed);
-      wake(*waiter, Why::grant);
-      any = true;
+    Handed handed;
+    Waiter* held_up = nullptr;
+    std::uint64_t too_much = ~std::uint64_t{0};
+    int tried = 0;
+    for (Waiter *waiter = waiters_.front(), *next = nullptr; waiter != nullptr && tried < kMostTried; waiter = next) {
+      next = List<Waiter>::next(waiter);
+      if (now > waiter->back_by_ns.load(std::memory_order_relaxed) + kLateNs) {
+        handed.returned += take_out(*waiter);
+        continue;
+      }
+      if (waiter->wanted == 0) continue;
+      if (held_up != nullptr) ++tried;
+      if (waiter->wanted >= too_much) continue;
+      if (!charge(waiter->wanted)) {
+        too_much = held_up == nullptr ? waiter->wanted / kFarSmaller + 1 : waiter->wanted;
+        if (held_up == nullptr) held_up = waiter;
+      } else {
+        if (held_up != nullptr) held_up->passed += waiter->wanted;
+        waiter->granted = waiter->wanted;
+        waiter->wanted = waiter->passed = 0;
+        wanting_.fetch_sub(1, std::memory_order_relaxed);
+        wake(*waiter, Why::grant);
+        handed.any = true;
+      }
+      if (held_up != nullptr && held_up->passed >= held_up->wanted) break;
     }
-    return any;
+    return handed;
   }
-  // Wakes those who can use what became free under this key; false: there are none.
+  // Wakes one who can use what became free under this key, and has not been woken for something else; false: there are
+  // none who could.
   bool wake_key(void const* key) noexcept;
   // Wakes the first one who waits for pages: there may be some to be had by looking.
   void wake_first() noexcept;
@@ -60,7 +92,10 @@ class WaitQueue {
   void after_fork_in_child() noexcept;
 
  private:
-  [[nodiscard]] Waiter* first_wanting() const noexcept;
+  static constexpr std::uint64_t kLateNs = 100'000'000;  // a busy machine lets threads sleep too long
+
+  void put_in(Waiter& waiter) noexcept;
+  [[nodiscard]] std::uint64_t take_out(Waiter& waiter) noexcept;
   enum class Why : std::uint8_t { grant, blocks, look, change };
   static void wake(Waiter& waiter, Why why) noexcept;
 

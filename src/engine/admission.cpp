@@ -7,17 +7,27 @@ namespace stealth {
 
 namespace {
 
-// Looking through all heaps costs time in proportion to their number: one thread's request does so at most this often.
+// Own lists are given back at most this often, and all heaps looked through, by whichever thread comes first: that
+// costs time in proportion to their number.
 constexpr std::uint64_t kReclaimNs = 20'000'000;
+// The same before a request goes over the capacity. Before it fails all heaps are looked through in any case.
+constexpr std::uint64_t kLastReclaimNs = 2'000'000;
+constinit std::atomic<std::uint64_t> g_collected_ns{0};
 // Purged at once, at least: a system call should be worth its while.
 constexpr std::size_t kLeastPurge = 256 * kKiB;
 
+bool collecting_is_due(std::uint64_t now, std::uint64_t interval) {
+  std::uint64_t last = g_collected_ns.load(std::memory_order_relaxed);
+  return now - last >= interval && g_collected_ns.compare_exchange_strong(last, now, std::memory_order_relaxed);
+}
+
 // Blocks that lie in lists, batches and queues go back to their slabs, and empty slabs to the arena.
-void reclaim_blocks(Heap& heap) {
+void reclaim_blocks(Heap& heap, bool of_all) {
   {
     Hold hold(heap.lock);
     heap.release_unused(true);
   }
+  if (!of_all) return;
   collect();
   request_flush();
 }
@@ -43,7 +53,7 @@ class Admission {
       result = again();
     }
     if (result == Outcome::no_memory) {  // of the range: what lies idle may be enough
-      reclaim_blocks(heap_);
+      reclaim_blocks(heap_, true);
       charge_.level = Level::within;
       result = again();
     }
@@ -56,7 +66,8 @@ class Admission {
       Verdict verdict = wait_.step(result == Outcome::over_capacity);
       if (verdict == Verdict::exhausted) {
         if (!reclaimed_ && result == Outcome::over_capacity) {
-          reclaim_all();
+          bool const may_fail = g_budget.limits().on_exhausted != OnExhausted::grant;
+          reclaim_from(collecting_is_due(os::monotonic_ns(), may_fail ? 0 : kLastReclaimNs) || may_fail);
           result = again();
           if (result != Outcome::over_capacity) continue;
         }
@@ -77,18 +88,19 @@ class Admission {
     return attempt_(charge_);
   }
 
-  void reclaim_all() noexcept {
-    reclaimed_ = true;
-    reclaim_blocks(heap_);
+  void reclaim_from(bool others) noexcept {
+    reclaimed_ = reclaimed_ || others;
+    reclaim_blocks(heap_, others);
     purge_for(charge_);
   }
 
   // True: something may have come of it.
   bool reclaim() noexcept {
     std::uint64_t const now = os::monotonic_ns();
-    if (now - heap_.account.reclaimed_at_ns >= kReclaimNs) {
+    bool const of_others = collecting_is_due(now, kReclaimNs);
+    if (of_others || now - heap_.account.reclaimed_at_ns >= kReclaimNs) {
       heap_.account.reclaimed_at_ns = now;
-      reclaim_all();
+      reclaim_from(of_others);
       return true;
     }
     if (charge_.refusal != Refusal::full || g_arena.free_dirty_bytes() == 0) return false;
@@ -99,7 +111,7 @@ class Admission {
   Heap& heap_;
   Charge& charge_;
   Attempt attempt_;
-  bool reclaimed_ = false;
+  bool reclaimed_ = false;  // of all heaps, in this call
   Wait wait_;
 };
 

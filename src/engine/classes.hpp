@@ -46,12 +46,18 @@ struct SpanRule {
 };
 inline constexpr std::uint32_t kSpanRules = 32;
 
+// How stalls are told apart: size classes by their number, rules with a max after them; all other large blocks are 0.
+static_assert(kClasses + kSpanRules <= kStallKinds);
+
 struct ClassList {
   SizeClass classes[kClasses] = {};  // [0] unused
   std::uint32_t count = 1;
   SpanRule rules[kSpanRules] = {};
   std::uint32_t rule_count = 0;
 
+  [[nodiscard]] std::uint32_t stall_kind(SpanRule const& rule) const {
+    return rule.max == 0 ? 0 : kClasses + static_cast<std::uint32_t>(&rule - rules);
+  }
   [[nodiscard]] SpanRule* rule_for(std::size_t size) {
     for (std::uint32_t i = 0; i < rule_count; ++i) {
       if (size > rules[i].lo && size <= rules[i].hi) return &rules[i];

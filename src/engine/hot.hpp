@@ -7,8 +7,8 @@
 //       class 0 -> outside: not started yet, or a size that is not pooled -> next allocator   preload/start.cpp
 //       > 32 KiB -> span from the heap's cache or the arena                                   large.cpp
 //       refill: slabs' free chains <- remote frees <- carve fresh blocks <- new slab          small.cpp, remote.cpp
-//         the capacity is reached -> reclaim, wait, policy                                    slow.cpp,
-//         capacity/budget.hpp
+//         the capacity is reached -> reclaim, wait, policy                                    admission.cpp,
+//         capacity/wait.hpp
 //
 //   deallocate(p)
 //     in our range, the slot's slab is mine, the list has room -> push                        (the hit)

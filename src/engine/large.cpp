@@ -70,7 +70,10 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
                   bool zeroed, Charge& charge, Span*& span) {
   Hold hold(heap.lock);
   span = align == 1 ? take_kept(rule) : nullptr;
-  if (span == nullptr && align == 1) span = take_cached(heap, slots);
+  if (span == nullptr && align == 1) {
+    span = take_cached(heap, slots);
+    if (span != nullptr) g_budget.taken_back(slots * kSlot);
+  }
   if (span == nullptr) {
     std::uint32_t const alignment = max(align, slots >= kAlignFrom ? kHugeSlots : 1u);
     span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, alignment));
@@ -134,7 +137,7 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
   if (heap == nullptr || bytes > kLargestSpan || alignment > kLargestSpan) return pass_on(size, alignment, zeroed);
   auto const align = static_cast<std::uint32_t>(max(alignment >> kSlotShift, std::size_t{1}));
   Span* span = nullptr;
-  Outcome const result = until_admitted(*heap, {0, rule}, [&](Charge& charge) {
+  Outcome const result = until_admitted(*heap, {g_classes.stall_kind(*rule), rule}, [&](Charge& charge) {
     if (is_full(*rule)) return Outcome::at_max;
     Outcome const made = make_span(*heap, *rule, slots_for(bytes), align, pages_for(bytes), zeroed, charge, span);
     if (made != Outcome::done || enter_rule(*rule)) return made;

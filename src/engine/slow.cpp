@@ -43,11 +43,13 @@ Outcome take_shared(std::uint32_t c, Charge& charge, void*& block) {
 }
 
 void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
-  Hold hold(g_shared_heap.lock);
-  if (slab->free == block) report_double_free(block, c.block);
-  --g_shared_heap.bins[slab->size_class].room;
-  g_shared_heap.push(slab, block);
-  g_budget.freed(c.block, &g_shared_heap, nullptr);
+  {
+    Hold hold(g_shared_heap.lock);
+    if (slab->free == block) report_double_free(block, c.block);
+    --g_shared_heap.bins[slab->size_class].room;
+    g_shared_heap.push(slab, block);
+  }
+  g_budget.freed(c.block, &c, nullptr);
 }
 
 // Frees a block or span of ours past the lists. The caller is busy.
@@ -82,7 +84,7 @@ void* allocate_block(std::uint32_t c, std::size_t alignment) {
   Heap* const heap = own_heap();
   if (heap == nullptr) return pass_on(size_class.block, alignment, false);
   void* block = nullptr;
-  void const* const key = size_class.shared ? &g_shared_heap : heap;
+  void const* const key = size_class.shared ? static_cast<void const*>(&size_class) : heap;
   Outcome const result = until_admitted(*heap, {c, key}, [&](Charge& charge) {
     if (size_class.shared) return take_shared(c, charge, block);
     Hold hold(heap->lock);

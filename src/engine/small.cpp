@@ -92,7 +92,7 @@ Outcome Heap::carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint
   head = reinterpret_cast<FreeBlock*>(first);
   __atomic_store_n(&slab->carved, slab->carved + count, __ATOMIC_RELAXED);
   if (slab->listed) slab->countdown += count;
-  mine.carved += count;
+  __atomic_store_n(&mine.carved, mine.carved + count, __ATOMIC_RELAXED);  // gather_facts() looks without the lock
   if (slab->carved == size_class.capacity) mine.carving = nullptr;
   return Outcome::done;
 }
@@ -212,6 +212,7 @@ bool Heap::is_kept(Slab const* slab) const noexcept {
 // A slab without blocks in use starts afresh as the one to carve from, or goes back to the arena.
 void Heap::emptied(Slab* slab) noexcept {
   HeapClass& mine = classes[slab->size_class];
+  std::size_t const bytes = g_classes.classes[slab->size_class].slots * kSlot;  // once given back it may be another's
   mine.partial.remove(slab);
   slab->free = nullptr;
   slab->countdown = 1;
@@ -219,7 +220,7 @@ void Heap::emptied(Slab* slab) noexcept {
   slab->carved = 0;
   if (mine.carving == nullptr) mine.carving = slab;
   if (mine.carving != slab) give_back(slab);
-  g_budget.freed(g_classes.classes[slab->size_class].slots * kSlot, nullptr, collecting ? nullptr : &account);
+  g_budget.own_freed(bytes, collecting ? nullptr : &account);
 }
 
 // Half of the list goes back at once: who frees many blocks in a row then takes the hot path for most of them.

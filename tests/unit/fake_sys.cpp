@@ -51,6 +51,8 @@ std::atomic<std::size_t> g_at_most{0};
 constexpr int kNoFile = -1000;
 std::atomic<int> g_captured_file{kNoFile};
 std::atomic<Futexes const*> g_futexes{nullptr};
+std::atomic<std::uint64_t> g_endless_from{0};
+std::atomic<std::size_t> g_asleep{0};
 
 Plan& plan(long number) { return g_plans[number < 0 || number >= kNumbers ? 0 : number]; }
 
@@ -65,14 +67,27 @@ std::size_t length_of(long wanted) {
   return most == 0 ? bytes : std::min(bytes, most);
 }
 
+std::uint64_t ns_of(timespec const& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
 long futex(Futexes const& rules, std::uint32_t const* word, long operation, long value, timespec const* timeout) {
-  if (operation == FUTEX_WAIT_PRIVATE) {
-    auto const ns =
-        static_cast<std::uint64_t>(timeout->tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(timeout->tv_nsec);
-    return rules.wait(word, static_cast<std::uint32_t>(value), ns);
-  }
+  if (operation == FUTEX_WAIT_PRIVATE) return rules.wait(word, static_cast<std::uint32_t>(value), ns_of(*timeout));
   rules.wake(word);
   return 0;
+}
+
+bool is_endless(long operation, timespec const* timeout) {
+  std::uint64_t const from = g_endless_from.load();
+  return from != 0 && operation == FUTEX_WAIT_PRIVATE && ns_of(*timeout) >= from;
+}
+
+long sleep_endlessly(long word, long operation, long value) {
+  timespec const three_minutes = {180, 0};
+  g_asleep.fetch_add(1);
+  long const result = pass_through(SYS_futex, word, operation, value, reinterpret_cast<long>(&three_minutes), 0, 0);
+  g_asleep.fetch_sub(1);
+  return result;
 }
 
 // True: `result` is the answer.
@@ -140,6 +155,7 @@ long perform(long number, long a, long b, long c, long d, long e, long f) {
       if (Futexes const* const rules = g_futexes.load(); rules != nullptr) {
         return futex(*rules, reinterpret_cast<std::uint32_t const*>(a), b, c, reinterpret_cast<timespec const*>(d));
       }
+      if (is_endless(b, reinterpret_cast<timespec const*>(d))) return sleep_endlessly(a, b, c);
       break;
     default:
       break;
@@ -159,6 +175,7 @@ void reset() {
   g_at_most = 0;
   g_captured_file = kNoFile;
   g_futexes = nullptr;
+  g_endless_from = 0;
   std::lock_guard const hold(g_mutex);
   files() = Files{};
 }
@@ -202,6 +219,10 @@ std::size_t open_files() {
 void move_at_most(std::size_t bytes) { g_at_most = bytes; }
 
 void futexes_by(Futexes const* rules) { g_futexes = rules; }
+
+void only_wakes_end(std::uint64_t sleeps_of_ns) { g_endless_from = sleeps_of_ns; }
+
+std::size_t asleep() { return g_asleep.load(); }
 
 void capture(int file) { g_captured_file = file; }
 

@@ -50,6 +50,13 @@ struct Futexes {
 };
 void futexes_by(Futexes const* rules);
 
+// Sleeps of this length or longer on a private futex are ended by a wake-up alone (the clock ends them after three
+// minutes, so that a test can fail): a lost one shows, and no machine is too slow for it. 0: by the clock again,
+// those apart that somebody is in.
+void only_wakes_end(std::uint64_t sleeps_of_ns);
+// Threads in such a sleep, or just before it.
+[[nodiscard]] std::size_t asleep();
+
 // A test's fresh start, and a clean end whatever happens in it.
 struct Fresh {
   Fresh() { reset(); }

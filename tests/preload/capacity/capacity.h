@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-#include "../support/test.h"
+#include "../support/waiting.h"
 
 struct facts {
   unsigned long long waits, waited_ms, longest_ms, grants, refused;

@@ -2,8 +2,9 @@
 """cgroup.py --outer SIZE --inner SIZE [--then SECONDS:inner=SIZE]… [--beside "PROGRAM ARG…"] -- COMMAND…
 
 Runs the command while two nested memory cgroups exist, each with its limit (`none`: without one); {cgroup} in the
-command stands for the inner one's folder. Limits change while it runs, and another program, without libstealth, may run
-in the inner group beside it. The groups are ours alone, named by our process id, and removed at the end.
+command stands for the inner one's folder. Another program, without libstealth, may run in the inner group beside it. So
+many seconds after the inner group has come near its limit, limits change; after one second the program beside is ended.
+The groups are ours alone, named by our process id, and removed at the end.
 
 Where no memory cgroup can be made the test fails and says so. Only where the system has none at all, or lets nobody but
 its owner make one, is it left out: loudly, and with the status by which meson, and CI, know a test that was not run.
@@ -98,17 +99,31 @@ class Groups:
         name, none = ("memory.limit_in_bytes", "-1") if self.version == 1 else ("memory.max", "max")
         write(os.path.join(getattr(self, level), name), none if size < 0 else str(size))
 
+    def used(self):
+        name = "memory.usage_in_bytes" if self.version == 1 else "memory.current"
+        try:
+            with open(os.path.join(self.inner, name), encoding="ascii") as file:
+                return int(file.read())
+        except OSError:  # the test has ended, and the groups are gone
+            return 0
+
 
 def write(path, text):
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
 
 
-def change_later(groups, changes):
+def change_later(groups, changes, inner, beside):
+    begin = time.monotonic()
+    while groups.used() < 0.9 * inner and time.monotonic() < begin + 60:  # however slowly the program starts
+        time.sleep(0.01)
     begin = time.monotonic()
     for seconds, level, size in sorted(changes):
         time.sleep(max(0.0, begin + seconds - time.monotonic()))
         groups.limit(level, size)
+    if beside:
+        time.sleep(max(0.0, begin + 1 - time.monotonic()))
+        beside.kill()
 
 
 def main():
@@ -131,7 +146,8 @@ def main():
                 beside = subprocess.Popen(shlex.split(arguments.beside), stdout=subprocess.PIPE,
                                           preexec_fn=groups.enter)
                 beside.stdout.readline()  # it is ready
-            threading.Thread(target=change_later, args=(groups, changes), daemon=True).start()
+            inner = size_in_bytes(arguments.inner)
+            threading.Thread(target=change_later, args=(groups, changes, inner, beside), daemon=True).start()
             command = [part.replace("{cgroup}", groups.inner) for part in arguments.command]
             status = subprocess.run(command, check=False).returncode
             if beside:

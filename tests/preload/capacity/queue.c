@@ -1,11 +1,12 @@
 /* A fast producer and a consumer of some 150 MiB/s, with an unbounded queue between them: queue PRODUCERS [PACE]; with
- * a pace, each producer makes no more than so many MiB a second. Without a capacity the queue takes nearly all of the
- * 300 MiB; with one of 32 MiB the producers wait for the consumer. The blocks are of many sizes, and each is checked on
- * arrival. */
+ * a pace, each producer makes no more than so many MiB a second, and the consumer is there from the beginning; else it
+ * comes when a producer has had to wait, or all have ended. Without a capacity the queue takes all of the 300 MiB; with
+ * one of 32 MiB the producers wait for the consumer. The blocks are of many sizes, and each is checked on arrival. */
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "../support/stamp.h"
+#include "../support/waiting.h"
 
 struct item {
   struct item* next;
@@ -58,6 +59,11 @@ static struct item* take(void) {
   return item;
 }
 
+static int somebody_has_waited(void) {
+  const struct stealth_statistics now = figures_now();
+  return now.waits + now.waiting_now > 0;
+}
+
 int main(int argc, char** argv) {
   pthread_t threads[16];
   size_t eaten = 0;
@@ -67,10 +73,13 @@ int main(int argc, char** argv) {
   const int producers = atoi(argv[1]);
   atomic_store(&producing, producers);
   share = 300 * MIB / (size_t)producers;
-  const double begin = seconds_now();
   for (int i = 0; i < producers; ++i) {
     CHECK(pthread_create(&threads[i], NULL, produce, (void*)(uintptr_t)i) == 0);
   }
+  while (argc == 2 && atomic_load(&producing) > 0 && !somebody_has_waited()) {
+    usleep(500);
+  }
+  const double begin = seconds_now();
   for (;;) {
     const int over = atomic_load(&producing) == 0;
     struct item* item = take();
@@ -94,6 +103,6 @@ int main(int argc, char** argv) {
   const double elapsed = seconds_now() - begin;
   printf("%.1f s for %zu MiB\n", elapsed, eaten / MIB);
   CHECK(eaten >= share * (size_t)producers);
-  CHECK(elapsed < 20);
+  CHECK(elapsed < 120);
   return 0;
 }

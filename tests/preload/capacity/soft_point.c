@@ -1,14 +1,16 @@
-/* Growth by 64 KiB, with a consumer that releases as much every 2 ms: from where on it is delayed depends on the soft
- * point: soft_point END LEAST MOST, in MiB: where growth ends, and what is held at the first wait; 0 0: there is none.
- */
+/* Growth by 512 KiB, and after each step a consumer releases 64: from where on it is delayed depends on the soft point:
+ * soft_point END LEAST MOST, in MiB: where growth ends, and what is held at the first wait; 0 0: there is none. */
 #include "capacity.h"
 
-static volatile int done;
+static volatile int done, wanted, released;
 
 static void* release(void* unused) {
-  while (!done && filled > 0) {
-    give_back(1);
-    sleep_ms(2);
+  while (!done) {
+    if (released < wanted) {
+      give_back(1);
+      ++released;
+    }
+    sleep_ms(1);
   }
   return unused;
 }
@@ -19,13 +21,16 @@ int main(int argc, char** argv) {
   require_stealth();
   CHECK(argc == 4);
   fill_up_to(10 * MIB);
-  for (int i = 0; i < 100; ++i) { /* for the consumer, who begins with the newest ones */
+  for (int i = 0; i < 200; ++i) { /* for the consumer, who begins with the newest ones */
     filling[filled++] = touched(64 * KIB);
   }
   CHECK(pthread_create(&thread, NULL, release, NULL) == 0);
-  sleep_ms(20);
   while (first == 0 && bytes_held() < strtoul(argv[1], NULL, 10) * MIB && !standing_in()) {
-    keep(touched(64 * KIB));
+    ++wanted;
+    while (released < wanted) { /* only where somebody releases something a delay is worth while */
+      sleep_ms(1);
+    }
+    keep(touched(512 * KIB));
     if (facts_now().waits > 0) {
       first = bytes_held();
     }

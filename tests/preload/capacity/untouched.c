@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   printf("%llu waits and %llu grants, then %llu and %llu\n", taken.waits, taken.grants, others.waits, others.grants);
   CHECK(taken.waits == 0 && (taken.grants == 0 || size > 64 * MIB)); /* a block that can never fit may be granted */
   CHECK(others.waits == taken.waits && others.grants == taken.grants);
-  CHECK(seconds_now() - begin < 2);
+  CHECK(seconds_now() - begin < 60);
   for (size_t at = 0; at < 40 * MIB; at += 4 * KIB) {
     large[at / size][at % size] = 1;
   }

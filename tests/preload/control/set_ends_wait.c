@@ -6,7 +6,7 @@
 #include "api.h"
 
 enum { CAPACITY_MIB = 32 };
-static const double at_once = 0.1;
+static const double at_once = 2;
 
 static _Atomic double ended;
 static atomic_int given;
@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
   CHECK(argc == 4);
   CHECK(pthread_create(&thread, NULL, grow, NULL) == 0);
   until_waiting(1);
-  usleep(1000 * 1000); /* into sleeps of a second and more */
+  usleep(4000 * 1000); /* into a sleep that lasts from the 3.3rd second to the 6.6th, without jitter */
   const struct stealth_statistics before = stats_now();
   CHECK(before.waiting_now == 1 && before.waits == 0);
   CHECK(before.capacity == CAPACITY_MIB * MIB && before.policy == STEALTH_POLICY_ENOMEM);

@@ -24,7 +24,7 @@ int main(void) {
     const pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-      alarm(15);
+      alarm(120);
       for (int j = 0; j < 4; ++j) {
         pthread_t thread;
         CHECK(pthread_create(&thread, NULL, busy, (void*)(uintptr_t)j) == 0);

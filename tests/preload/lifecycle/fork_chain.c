@@ -8,7 +8,7 @@ enum { DEPTH = 20 };
 int main(void) {
   static unsigned char* blocks[DEPTH][50];
   require_stealth();
-  alarm(40);
+  alarm(140);
   for (int depth = 0; depth < DEPTH; ++depth) {
     for (unsigned i = 0; i < 50; ++i) {
       blocks[depth][i] = malloc(100 * i + 10);

@@ -28,7 +28,7 @@ int main(void) {
     const pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-      alarm(15);
+      alarm(120);
       free(malloc(77));
       exit(0);
     }

@@ -53,7 +53,7 @@ static void* a_little(void* unused) {
 static void be_child(int number, unsigned char* mine, size_t size) {
   pthread_t thread;
   uint64_t state = (uint64_t)number + 1;
-  alarm(15);
+  alarm(120);
   CHECK(stamp_kept(mine, size, size, 5));
   mine = realloc(mine, size * 2);
   CHECK(mine != NULL && stamp_kept(mine, size, size, 5));

@@ -46,7 +46,7 @@ def mark(path):
 def run(path, name, folder, identity):
     environment = {"PATH": os.environ["PATH"], "STEALTH_CLASSES": "none", "STEALTH_CAPACITY": "nonsense",
                    "STEALTH_SURELY_UNKNOWN": "1", "STEALTH_STATS": HEEDED.format(folder=folder, name=name)}
-    done = subprocess.run([path], env=environment, cwd="/", text=True, capture_output=True, timeout=30, check=False,
+    done = subprocess.run([path], env=environment, cwd="/", text=True, capture_output=True, timeout=120, check=False,
                           **identity)
     written = os.path.exists(os.path.join(folder, "open", name + ".json"))
     return done.returncode, done.stdout.strip(), done.stderr, written

@@ -79,7 +79,7 @@ def parse_arguments():
                         help="a file that the program leaves in {tmp}; {pid} in its name is the program's")
     parser.add_argument("--processes", type=int, metavar="N", help="so many processes leave statistics behind")
     parser.add_argument("--peak-rss", metavar="SIZE", help="the most that may have been resident")
-    parser.add_argument("--seconds", type=float, default=50, help="then it has hung")
+    parser.add_argument("--seconds", type=float, default=150, help="then it has hung")
     parser.add_argument("command", nargs="+")
     return parser.parse_args()
 

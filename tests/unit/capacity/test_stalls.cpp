@@ -18,21 +18,16 @@ StallFacts facts_of(Stalls const& stalls) {
 
 TEST(Stalls, WhatIsCounted) {
   Stalls stalls;
-  stalls.began();
-  stalls.began();
-  EXPECT_EQ(stalls.waiting_now(), 2u);
-  EXPECT_EQ(facts_of(stalls).waits, 0u) << "when they are over";
   stalls.slept(700);
   stalls.slept(300);
-  stalls.ended(3, 5'000'000);
-  stalls.ended(0, 1'000);
+  stalls.waited(3, 5'000'000);
+  stalls.waited(0, 1'000);
   stalls.granted(3);
   stalls.refused();
   stalls.refused();
   stalls.observed(10);
   stalls.observed(5);
   StallFacts const facts = facts_of(stalls);
-  EXPECT_EQ(facts.waiting_now, 0u);
   EXPECT_EQ(facts.waits, 2u);
   EXPECT_EQ(facts.waited_ns, 5'001'000u);
   EXPECT_EQ(facts.longest_ns, 5'000'000u);
@@ -53,8 +48,7 @@ TEST(Stalls, TheHistogramsBuckets) {
   // Those below 2^i microseconds, and not below half of it.
   auto const bucket_of = [](std::uint64_t ns) {
     Stalls stalls;
-    stalls.began();
-    stalls.ended(0, ns);
+    stalls.waited(0, ns);
     StallFacts const facts = facts_of(stalls);
     EXPECT_EQ(std::accumulate(std::begin(facts.histogram), std::end(facts.histogram), std::uint64_t{0}), 1u) << ns;
     for (std::uint32_t i = 0; i < kStallBuckets; ++i) {
@@ -75,26 +69,13 @@ TEST(Stalls, TheHistogramsBuckets) {
   }
 }
 
-TEST(Stalls, NobodyWaitsInAChild) {
-  Stalls stalls;
-  stalls.began();
-  stalls.began();
-  stalls.ended(1, 10);
-  stalls.after_fork_in_child();
-  EXPECT_EQ(stalls.waiting_now(), 0u);
-  EXPECT_EQ(facts_of(stalls).waits, 1u);
-}
-
 TEST(Stalls, UnderThreads) {
   Stalls stalls;
   int const each = test::rounds(20'000);
   test::in_threads(4, [&](int index) {
     for (int i = 0; i < each; ++i) {
-      stalls.began();
-      std::uint32_t const waiting = stalls.waiting_now();
-      ASSERT_TRUE(waiting >= 1 && waiting <= 4);
       stalls.slept(static_cast<std::uint64_t>(i));
-      stalls.ended(static_cast<std::uint32_t>(index), static_cast<std::uint64_t>(i));
+      stalls.waited(static_cast<std::uint32_t>(index), static_cast<std::uint64_t>(i));
     }
   });
   StallFacts const facts = facts_of(stalls);
@@ -103,7 +84,6 @@ TEST(Stalls, UnderThreads) {
   EXPECT_EQ(facts.waited_ns, 4 * (n * (n - 1) / 2));
   EXPECT_EQ(facts.longest_ns, n - 1);
   EXPECT_EQ(facts.longest_sleep_ns, n - 1);
-  EXPECT_EQ(facts.waiting_now, 0u);
   for (std::uint32_t kind = 0; kind < 4; ++kind) EXPECT_EQ(stalls.of_kind(kind).waits, n);
 }
 

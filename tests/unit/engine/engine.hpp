@@ -80,7 +80,7 @@ void in_a_child(Body body) {
   pid_t const child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    alarm(100);
+    alarm(250);
     body();
     std::fflush(nullptr);
     _exit(testing::Test::HasFailure() ? 1 : 0);

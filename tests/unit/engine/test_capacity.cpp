@@ -94,10 +94,16 @@ TEST(Capacity, IdleMemoryFirst) {
   });
 }
 
+CapacityLimits patient(std::uint64_t capacity = kCapacity) {
+  CapacityLimits limits = capacity_of(capacity, 100'000, OnExhausted::enomem);
+  limits.backoff.max_elapsed_ns = 100'000'000'000;
+  return limits;
+}
+
 // A thread waits at the capacity; another's free lets it go on.
 void one_waits(std::size_t size, void (*use)(std::size_t)) {
   std::vector<Block> blocks = all_there_is(size);
-  g_budget.configure(capacity_of(kCapacity, 20'000, OnExhausted::enomem));
+  g_budget.configure(patient());
   std::uint64_t const refusals = g_budget.facts().refusals;
   std::atomic<bool> done{false}, may_end{false};
   std::thread waiter([&] {
@@ -107,11 +113,9 @@ void one_waits(std::size_t size, void (*use)(std::size_t)) {
   });
   ASSERT_TRUE(test::soon([] { return g_budget.facts().waiting_now == 1; }));
   EXPECT_FALSE(done);
-  auto const begin = std::chrono::steady_clock::now();
   test::free_blocks(blocks);
   trim();
   ASSERT_TRUE(test::soon([&] { return done.load(); }));
-  EXPECT_LT(test::ms_since(begin), 5000u);
   may_end = true;
   waiter.join();
   EXPECT_EQ(g_budget.facts().refusals, refusals);
@@ -136,8 +140,8 @@ TEST(Capacity, AWaiterDoesNotFeedItself) {
     int got = 0;
     while (get() != nullptr) ASSERT_LT(++got, 100'000);
     EXPECT_GE(test::ms_since(begin), 190u);
-    EXPECT_LT(test::ms_since(begin), 4000u);
-    EXPECT_LT(cpu_ms() - cpu_before, 2500u);
+    EXPECT_LT(test::ms_since(begin), 15'000u) << "a call waits for 20 s at most, if it is fed";
+    EXPECT_LT(cpu_ms() - cpu_before, 8000u);
     EXPECT_GE(g_budget.facts().refusals, 1u);
     EXPECT_LE(g_budget.facts().refusals, 2u) << "realloc asks for pages, then for another span";
     test::free_blocks(rest);
@@ -214,7 +218,7 @@ TEST(Capacity, GrowingChargesTheDifference) {
 // Producers and consumers at the capacity for a while: nobody starves, nothing is lost, the capacity holds.
 TEST(Capacity, ManyAtTheCapacity) {
   test::in_a_child([&] {
-    ASSERT_TRUE(start_engine({.limits = capacity_of(8 * kMiB, 5000, OnExhausted::enomem)}));
+    ASSERT_TRUE(start_engine({.limits = patient(8 * kMiB)}));
     test::Mailbox box;
     std::atomic<int> producers{3};
     std::atomic<int> refused{0};

@@ -27,7 +27,7 @@ class Fork : public testing::Test {
     pid_t const child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-      alarm(60);  // a deadlock ends by a signal
+      alarm(250);  // a deadlock ends by a signal
       _exit(body());
     }
     int status = -1;

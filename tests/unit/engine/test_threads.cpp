@@ -28,37 +28,51 @@ class Threads : public testing::Test {
   std::uint64_t live_ = 0;
 };
 
-// Without robust mutexes the kernel may know a joined thread for a moment longer.
-constexpr std::uint64_t kLate = 16;
+// Without robust mutexes a thread's heap is its own for as long as the kernel knows the thread: a moment longer than it
+// can be joined, or many moments where others want the processor.
+void until_gone(int id) {
+  while (os::thread_exists(id)) std::this_thread::yield();
+}
+
+// A thread that runs the body and is gone, for the kernel, too.
+template <class Body>
+void run_and_end(Body body) {
+  int id = 0;
+  std::thread([&] {
+    id = os::thread_id();
+    body();
+  }).join();
+  until_gone(id);
+}
 
 TEST_F(Threads, OneAfterTheOther) {
   std::uint64_t const before = heaps();
   for (int i = 0; i < test::rounds(10'000); ++i) {
-    std::thread([] {
+    run_and_end([] {
       Block block{static_cast<char*>(allocate(100)), 100, 1};
       test::write(block);
       void* const other = allocate(5000);
       EXPECT_TRUE(test::intact(block));
       deallocate(block.at);
       deallocate(other);
-    }).join();
+    });
   }
-  EXPECT_LE(heaps(), before + 1 + kLate);
+  EXPECT_LE(heaps(), before + 1);
 }
 
 TEST_F(Threads, WhatTheyHeldIsUsedAgain) {
-  std::thread([] { deallocate(allocate(100)); }).join();
+  run_and_end([] { deallocate(allocate(100)); });
   std::uint64_t const before = g_budget.held();
   for (int i = 0; i < test::rounds(200); ++i) {
-    std::thread([] {
+    run_and_end([] {
       std::vector<Block> blocks = test::make_blocks(500, 1000, 1);
       test::free_blocks(blocks);
       void* const span = allocate(300'000);
       std::memset(span, 1, 300'000);
       deallocate(span);
-    }).join();
+    });
   }
-  EXPECT_LE(g_budget.held(), before + (kLate + 2) * kMiB);
+  EXPECT_LE(g_budget.held(), before + 3 * kMiB);
 }
 
 // Beginnings and ends overlap. TSan does not see that the kernel orders them.
@@ -71,22 +85,22 @@ TEST_F(Threads, ThousandsOverlapping) {
   for (int i = 0; i < kAtOnce; ++i) {
     starters.emplace_back([&] {
       while (left-- > 0) {
-        std::thread([] {
+        run_and_end([] {
           std::vector<Block> blocks = test::make_blocks(5, 300, 7);
           test::free_blocks(blocks);
-        }).join();
+        });
       }
     });
   }
   for (std::thread& starter : starters) starter.join();
-  EXPECT_LE(heaps(), before + 3 * kAtOnce + kLate);
+  EXPECT_LE(heaps(), before + 3 * kAtOnce);
 }
 
 TEST_F(Threads, DetachedCancelledAndExited) {
   std::uint64_t const before = heaps();
   int const groups = test::rounds(300);
   for (int i = 0; i < groups; ++i) {
-    static std::atomic<int> ended;
+    static std::atomic<int> ended, last_id;
     ended = 0;
     auto const body = [](void* how) -> void* {
       struct AtExit {
@@ -97,6 +111,7 @@ TEST_F(Threads, DetachedCancelledAndExited) {
       };
       static thread_local AtExit at_exit;
       static_cast<void>(&at_exit);
+      last_id = os::thread_id();
       deallocate(allocate(200));
       if (how == nullptr) return nullptr;
       if (how == &ended) pthread_exit(nullptr);
@@ -105,9 +120,11 @@ TEST_F(Threads, DetachedCancelledAndExited) {
     pthread_t exited, cancelled;
     ASSERT_EQ(pthread_create(&exited, nullptr, body, &ended), 0);
     ASSERT_EQ(pthread_join(exited, nullptr), 0);
+    until_gone(last_id);
     ASSERT_EQ(pthread_create(&cancelled, nullptr, body, &live_), 0);
     ASSERT_EQ(pthread_cancel(cancelled), 0);
     ASSERT_EQ(pthread_join(cancelled, nullptr), 0);
+    until_gone(last_id);
     if (!test::kTsan) {  // nothing orders its end for TSan
       pthread_t detached;
       pthread_attr_t attributes;
@@ -116,28 +133,35 @@ TEST_F(Threads, DetachedCancelledAndExited) {
       ASSERT_EQ(pthread_create(&detached, &attributes, body, nullptr), 0);
       pthread_attr_destroy(&attributes);
       ASSERT_TRUE(test::soon([] { return ended >= 2; }));
+      until_gone(last_id);
     }
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_LE(heaps(), before + 2 + kLate);
+  EXPECT_LE(heaps(), before + 2);
 }
 
 // A trim takes ended threads' heaps over for a moment. They, and its own, must be there for the next threads.
 TEST_F(Threads, TrimsLoseNoHeap) {
-  auto const several = [] { test::in_threads(4, [](int) { deallocate(allocate(64)); }); };
+  auto const several = [] {
+    int ids[4] = {};
+    test::in_threads(4, [&](int index) {
+      ids[index] = os::thread_id();
+      deallocate(allocate(64));
+    });
+    for (int const id : ids) until_gone(id);
+  };
   several();
   std::uint64_t const before = heaps();
   for (int i = 0; i < 60; ++i) {
     several();
     trim();
-    std::thread([] {
+    run_and_end([] {
       deallocate(allocate(64));
       trim();
       deallocate(allocate(64));
       trim();
-    }).join();
+    });
   }
-  EXPECT_LE(heaps(), before + 1 + kLate);
+  EXPECT_LE(heaps(), before + 1);
 }
 
 // A heap whose thread lives is nobody else's, however often everything is trimmed and collected.
@@ -153,10 +177,10 @@ TEST_F(Threads, LivingThreadsKeepTheirHeaps) {
     if (index == 0) {
       for (int i = 0; i < 50; ++i) {
         trim();
-        std::thread([&] {
+        run_and_end([&] {
           deallocate(allocate(64));
           for (auto const& other : seen) EXPECT_NE(t_thread.heap, other.load());
-        }).join();
+        });
       }
       done = true;
     } else {
@@ -172,9 +196,9 @@ TEST_F(Threads, LivingThreadsKeepTheirHeaps) {
 TEST_F(Threads, BlocksOutliveTheirThreads) {
   std::vector<Block> blocks;
   for (std::uint64_t i = 0; i < 50; ++i) {
-    std::thread([&] {
+    run_and_end([&] {
       for (std::size_t const size : {16u, 700u, 9000u, 70'000u}) blocks.push_back(test::make_blocks(1, size, i)[0]);
-    }).join();
+    });
   }
   expect_consistent();
   EXPECT_GE(census().all.live, live_ + 50 * 79'716);

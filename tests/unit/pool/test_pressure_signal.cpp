@@ -10,7 +10,7 @@ namespace {
 using namespace stealth;
 using Level = PressureLevel;
 
-constexpr std::uint64_t kMinute = 60'000'000'000;
+constexpr std::uint64_t kForLong = 180'000'000'000;
 
 class Signal : public testing::Test {
  protected:
@@ -72,8 +72,8 @@ TEST_F(Signal, WaitsForEventsBeyondThoseThatItKnows) {
   std::uint32_t const seen = signal_.events();
   signal_.raise(Level::capacity);
   auto const begin = std::chrono::steady_clock::now();
-  signal_.wait_beyond(seen, kMinute);
-  EXPECT_LT(test::ms_since(begin), 5000u);
+  signal_.wait_beyond(seen, kForLong);
+  EXPECT_LT(test::ms_since(begin), test::kLateMs);
   signal_.wait_beyond(signal_.events(), 10'000'000);
   EXPECT_GE(test::ms_since(begin), 9u);
 }
@@ -86,34 +86,40 @@ TEST_F(Signal, ANudgeWakesAndRaisesNothing) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     signal_.nudge();
   });
-  while (signal_.events() == seen) signal_.wait_beyond(seen, kMinute);
-  EXPECT_LT(test::ms_since(begin), 5000u);
+  while (signal_.events() == seen) signal_.wait_beyond(seen, kForLong);
+  EXPECT_LT(test::ms_since(begin), test::kLateMs);
   EXPECT_EQ(signal_.raised(), 0u);
   nudger.join();
 }
 
-// A ping-pong: each raise waits for the listener to have taken it. One that were missed would cost a minute.
+// A ping-pong: each raise waits for the listener to have taken it. One that were missed would cost minutes. Where a
+// turn takes long, since others want the processor, there are fewer of them.
 TEST_F(Signal, NothingIsMissed) {
   signal_.listen(true);
   int const rounds = test::rounds(20'000);
   std::atomic<int> taken{0};
+  std::atomic<bool> over{false};
   auto const begin = std::chrono::steady_clock::now();
   std::thread listener([&] {
-    while (taken < rounds) {
+    while (true) {
       std::uint32_t const events = signal_.events();
+      if (over) return;
       if (signal_.take(kAllPressureLevels) != 0) {
         ++taken;
       } else {
-        signal_.wait_beyond(events, kMinute);
+        signal_.wait_beyond(events, kForLong);
       }
     }
   });
-  for (int i = 0; i < rounds; ++i) {
+  for (int i = 0; i < rounds && !HasFailure() && (i < 100 || test::ms_since(begin) < 10'000); ++i) {
     signal_.raise(i % 2 == 0 ? Level::capacity : Level::exhausted);
-    while (taken <= i && test::ms_since(begin) < 50'000) std::this_thread::yield();
+    auto const raised = std::chrono::steady_clock::now();
+    while (taken <= i && test::ms_since(raised) < test::kLateMs) std::this_thread::yield();
+    EXPECT_EQ(taken, i + 1) << "missed";
   }
+  over = true;
+  signal_.nudge();
   listener.join();
-  EXPECT_LT(test::ms_since(begin), 50'000u);
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ TEST_F(Subscribers, AtMostEvery100Ms) {
   EXPECT_EQ(stealth_pressure_end(handle), STEALTH_OK);
   for (std::size_t i = 1; i < times.size(); ++i) {
     EXPECT_GE(times[i] - times[i - 1], std::chrono::milliseconds(99)) << i;
-    EXPECT_LE(times[i] - times[i - 1], std::chrono::milliseconds(5000)) << i;
+    EXPECT_LE(times[i] - times[i - 1], std::chrono::milliseconds(test::kLateMs)) << i;
   }
 }
 
@@ -256,13 +256,15 @@ TEST_F(Subscribers, ComeAndGo) {
       };
       std::uint64_t const handle = subscribe(callback);
       if (i % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      if (i == 0) {
+        ASSERT_TRUE(soon([&] { return calls > 0; })) << "the test would say nothing";
+      }
       ASSERT_EQ(stealth_pressure_end(handle), STEALTH_OK);
       *alive = false;
     }
   });
   over = true;
   raiser.join();
-  EXPECT_GT(calls, 0) << "the test says nothing";
 }
 
 #if !STEALTH_TSAN  // which does not follow threads made in a forked child
@@ -272,7 +274,7 @@ TEST_F(Subscribers, AForkedChildStartsAnew) {
   std::uint64_t const handle = subscribe(callback);
   pid_t const child = fork();
   if (child == 0) {
-    alarm(20);
+    alarm(250);
     if (helpers() != 0) _exit(1);
     raise_level(PressureLevel::capacity);
     if (stealth_pressure_end(handle) != STEALTH_INVALID_HANDLE) _exit(2);
@@ -306,7 +308,7 @@ TEST_F(Subscribers, ForksWhileOthersSubscribe) {
   for (int i = 0; i < test::rounds(100); ++i) {
     pid_t const child = fork();
     if (child == 0) {
-      alarm(20);
+      alarm(250);
       std::uint64_t handle = 0;
       if (stealth_on_pressure(call, &nothing, &handle) != STEALTH_OK) _exit(1);
       if (stealth_pressure_end(handle) != STEALTH_OK) _exit(2);
