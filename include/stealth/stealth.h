@@ -81,8 +81,10 @@ int stealth_check(char const* name, char const* value, char* why, size_t size);
 
 /* --- giving memory back ---------------------------------------------------------------------------- */
 
-/* Gives all that is free back to the kernel, whatever STEALTH_PURGE_DELAY says, other threads' lists aside. Puts the
- * bytes into `given_back`, which may be NULL; 0: there was nothing. Some milliseconds for 100 MiB. */
+/* Gives all that is free back to the kernel, whatever STEALTH_PURGE_DELAY says, other threads' lists aside: malloc's
+ * memory where libstealth.so serves the process, and in any case the free blocks of all pools, preallocated ones too,
+ * and the idle buffers of all buffer pools. Puts the bytes into `given_back`, which may be NULL; 0: there was nothing.
+ * Some milliseconds for 100 MiB. */
 int stealth_trim(uint64_t* given_back);
 
 /* --- being told that memory is short ---------------------------------------------------------------------------- */

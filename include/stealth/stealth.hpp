@@ -51,7 +51,7 @@ void set(std::string_view name, std::string_view value);
 
 // --- giving memory back ---
 
-// Gives back to the kernel what is free; the bytes.
+// Gives back to the kernel what is free, in all Pools and BufferPools, too; the bytes.
 inline std::uint64_t trim() noexcept {
   std::uint64_t given_back = 0;
   static_cast<void>(stealth_trim(&given_back));

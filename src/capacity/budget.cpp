@@ -310,6 +310,7 @@ std::uint64_t Budget::missing_for_good(std::uint64_t held, std::uint64_t residen
 void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
   if (meter_.source() == Meter::Source::none || !look_mutex_.try_lock()) return;
   Meter::Reading const reading = meter_.read();
+  held = min(held, held_.load(kRelaxed));  // what was released meanwhile may be gone from the reading
   look_ns_.store(now, kRelaxed);
   if (!reading.valid) {
     look_at_.store(held + 16 * kMiB, kRelaxed);

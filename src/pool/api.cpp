@@ -59,7 +59,14 @@ STEALTH_API int stealth_check(char const* name, char const* value, char* why, si
   return control().check(name, value, why, size);
 }
 
-STEALTH_API int stealth_trim(uint64_t* given_back) { return control().trim(given_back); }
+// Pools are those of the library that made them, which need not be the one that keeps the budget.
+STEALTH_API int stealth_trim(uint64_t* given_back) {
+  bool const is_own = &control() == &stealth::g_own_control;
+  std::size_t const from_pools = is_own ? 0 : stealth::trim_explicit_pools();
+  int const error = control().trim(given_back);
+  if (given_back != nullptr) *given_back += from_pools;
+  return error;
+}
 
 STEALTH_API int stealth_on_pressure(stealth_pressure_callback* callback, void* context, uint64_t* handle) {
   return control().on_pressure(callback, context, handle);

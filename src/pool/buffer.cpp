@@ -48,19 +48,21 @@ std::uintptr_t BufferCore::hand_out() noexcept {
   return handle;
 }
 
-// Memory that has gone back and is still charged for looks to the budget as if it had never been touched, and it draws
-// conclusions from that. So it goes back in pieces, from the end; what is left is at most `keep`, unless the kernel
-// refuses.
+// The charge first, and the memory right after it, in pieces: pool_release.cpp says why. From the end; what is left is
+// at most `keep`, unless the kernel refuses.
 void BufferCore::shed(std::size_t keep) noexcept {
   while (charged_ > keep) {
     std::uint64_t const from = max(std::uint64_t{keep}, charged_ - min(charged_, std::uint64_t{kPiece}));
-    if (!region_.purge(static_cast<std::size_t>(from), static_cast<std::size_t>(charged_))) return;
-    std::uint64_t const bytes = charged_ - from;
+    auto const bytes = static_cast<std::size_t>(charged_ - from);
+    memory::release(bytes);
+    if (!region_.purge(static_cast<std::size_t>(from), static_cast<std::size_t>(charged_))) {
+      static_cast<void>(memory::charge(bytes, Waiting::never));
+      return;
+    }
     charged_ = from;
     ready_ = min(ready_, from);
     dirty_ = min(dirty_, from);
     pool_->count_held(-static_cast<std::int64_t>(bytes));
-    memory::release(static_cast<std::size_t>(bytes));
   }
 }
 
@@ -68,11 +70,11 @@ std::size_t BufferCore::end() noexcept {
   auto const bytes = static_cast<std::size_t>(charged_);
   shed(kPiece);
   auto const rest = static_cast<std::size_t>(charged_);
+  memory::release(rest);
   region_.retire();
   base_ = nullptr;
   ready_ = charged_ = dirty_ = 0;
   pool_->count_held(-static_cast<std::int64_t>(rest));
-  memory::release(rest);
   return bytes;
 }
 

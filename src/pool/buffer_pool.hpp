@@ -48,6 +48,8 @@ class alignas(512) BufferPoolCore {
     return handle_.load(std::memory_order_relaxed) == handle;
   }
 
+  [[nodiscard]] std::uintptr_t handle() const noexcept { return handle_.load(std::memory_order_acquire); }
+
   // --- for its buffers, whose lock is held ---
   enum class Admission { granted, wait_first, pool_closed };
   // The buffer may have `end` bytes, and is counted for them. wait_first: it has to sleep() before, without its lock.
@@ -141,6 +143,9 @@ inline constexpr std::uint32_t kMostBuffers = STEALTH_MOST_BUFFERS;
 inline constexpr std::uint32_t kMostBufferPools = STEALTH_MOST_BUFFER_POOLS;
 extern constinit SlotTable<BufferCore, kMostBuffers> g_buffers;
 extern constinit SlotTable<BufferPoolCore, kMostBufferPools> g_buffer_pools;
+
+// Gives back the memory of all pools' idle buffers; the bytes.
+std::size_t trim_buffer_pools() noexcept;
 
 // fork: before the engine's handlers, and after them in parent and child.
 void buffers_fork_prepare() noexcept;

@@ -78,7 +78,8 @@ int trim_all(std::uint64_t* given_back) {
   std::uint64_t const before = g_budget.held();
   static_cast<void>(trim());
   std::uint64_t const after = g_budget.held();
-  if (given_back != nullptr) *given_back = before > after ? before - after : 0;
+  std::size_t const from_pools = trim_explicit_pools();
+  if (given_back != nullptr) *given_back = (before > after ? before - after : 0) + from_pools;
   return STEALTH_OK;
 }
 
@@ -102,6 +103,8 @@ void release(std::uint64_t bytes) { release_outside(bytes); }
 
 constinit Control const g_own_control = {sizeof(Control), stats,        set,    check,  trim_all,
                                          on_pressure,     pressure_end, charge, release};
+
+std::size_t trim_explicit_pools() noexcept { return trim_pools() + trim_buffer_pools(); }
 
 void control_before_fork() noexcept {
   buffers_fork_prepare();

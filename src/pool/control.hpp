@@ -27,6 +27,9 @@ struct Control {
 // On the budget and the engine that this library brings.
 extern constinit Control const g_own_control;
 
+// Gives back what is free in this library's pools and buffer pools; the bytes.
+std::size_t trim_explicit_pools() noexcept;
+
 // The table in force. Defined by whoever links: preload/control.cpp, or interposer.cpp for libstealthpool.
 [[nodiscard]] Control const& control() noexcept;
 

@@ -53,6 +53,9 @@ class PoolCore {
   [[nodiscard]] bool is(stealth_pool const* handle) const noexcept {
     return handle_.load(std::memory_order_relaxed) == reinterpret_cast<std::uintptr_t>(handle);
   }
+  [[nodiscard]] stealth_pool const* handle() const noexcept {  // null: there is no pool here at the moment
+    return reinterpret_cast<stealth_pool const*>(handle_.load(std::memory_order_acquire));
+  }
   // The calling thread's, if it is open for it.
   [[nodiscard]] Magazine* own_magazine() const noexcept {
     auto* const own = reinterpret_cast<Magazine*>(magazines_ + t_pool_thread.offset);
@@ -168,6 +171,11 @@ class PoolCore {
   [[nodiscard]] bool make(std::uint32_t i) noexcept;
   // Sets (or clears) the marks of the granules in [from, to) bytes; the bytes of those that were not so before.
   std::size_t mark_granules(std::size_t from, std::size_t to, bool charged) noexcept;
+
+  // --- giving it back (pool_release.cpp) ---
+  [[nodiscard]] std::size_t charged_within(std::size_t from, std::size_t to) const noexcept;
+  [[nodiscard]] bool give_back(std::size_t begin, std::size_t end, std::size_t& bytes) noexcept;
+  void give_back_all() noexcept;
   std::size_t trim_run(std::uint32_t from, std::uint32_t to) noexcept;
   void leave_for_a_moment() noexcept;
   std::uint32_t close_under_mutex() noexcept;

@@ -66,11 +66,15 @@ class Heads {
     for (std::uint32_t i = 0; i < made_; ++i) action(at(i).core);
   }
   Mutex& mutex() noexcept { return mutex_; }
-
- private:
+  [[nodiscard]] std::uint32_t made() noexcept {
+    Hold hold(mutex_);
+    return made_;
+  }
   [[nodiscard]] static Head& at(std::uint32_t number) noexcept {
     return *reinterpret_cast<Head*>(g_pool_table.begin.load(std::memory_order_relaxed) + number * kHeadBytes);
   }
+
+ private:
   Head* make() noexcept {
     if (table_.data() == nullptr) {
       if (table_.reserve(std::size_t{kMostPools} * kHeadBytes, kHeadBytes, {}) != RegionError::none) return nullptr;
@@ -113,6 +117,19 @@ stealth_error destroy_pool(stealth_pool* handle) noexcept {
   stealth_error const error = core->end(handle);
   if (error == STEALTH_OK) g_heads.give_back(*reinterpret_cast<Head*>(core));
   return error;
+}
+
+// Without the table's mutex: heads stay where they are, and a pool that ends meanwhile is not trimmed.
+std::size_t trim_pools() noexcept {
+  std::size_t sum = 0;
+  std::uint32_t const made = g_heads.made();
+  for (std::uint32_t i = 0; i < made; ++i) {
+    PoolCore& core = Heads::at(i).core;
+    std::uint64_t bytes = 0;
+    if (stealth_pool const* const handle = core.handle(); handle != nullptr) static_cast<void>(core.trim(handle, bytes));
+    sum += static_cast<std::size_t>(bytes);
+  }
+  return sum;
 }
 
 void pools_fork_prepare() noexcept {

@@ -41,6 +41,9 @@ extern constinit PoolTable g_pool_table;
                                         stealth_pool*& made) noexcept;
 [[nodiscard]] stealth_error destroy_pool(stealth_pool* handle) noexcept;
 
+// Gives back the memory of all pools' free blocks; the bytes.
+std::size_t trim_pools() noexcept;
+
 // fork: before the engine's handlers, and after them in parent and child.
 void pools_fork_prepare() noexcept;
 void pools_fork_in_parent() noexcept;

@@ -1,8 +1,7 @@
-// A pool's memory: laid out, preallocated, made block by block, trimmed, and given back all at once.
+// A pool's memory: laid out, preallocated, made block by block. pool_release.cpp gives it back.
 //
 // Charged is what is given out, by the granule: the system's page, or a huge one. Where a block's stride is a multiple
 // of it each block has its own; smaller blocks share theirs, and a bit per granule says that it is charged.
-#include "base/report.hpp"
 #include "os/os.hpp"
 #include "pool/charge.hpp"
 #include "pool/pool_core.hpp"
@@ -98,11 +97,11 @@ stealth_error PoolCore::preallocate(std::uint64_t blocks) noexcept {
   charged_ = bytes;
   bool const marks = shares_granules();
   if (!blocks_.commit(min(bytes, blocks_.size())) ||
-      (marks && !granules_charged_.commit(divide_up(bytes / granule_, 8))) || !os::populate(base_, blocks * stride_))
+      (marks && !granules_charged_.commit(divide_up(bytes / granule_, 8))))
     return STEALTH_NOT_ENOUGH_MEMORY;
   if (marks) static_cast<void>(mark_granules(0, bytes, true));
   ready_ = static_cast<std::uint32_t>(blocks);
-  return STEALTH_OK;
+  return os::populate(base_, blocks * stride_) ? STEALTH_OK : STEALTH_NOT_ENOUGH_MEMORY;
 }
 
 std::uint32_t PoolCore::next_fresh() const noexcept {
@@ -167,61 +166,6 @@ bool PoolCore::make(std::uint32_t i) noexcept {
   return true;
 }
 
-// Gives back what blocks in [from, to), none of which is in use, have for themselves. The bytes.
-std::size_t PoolCore::trim_run(std::uint32_t from, std::uint32_t to) noexcept {
-  std::size_t const begin = align_up(from * stride_, granule_);
-  // Behind the last block there is nobody to share with.
-  std::size_t const end =
-      to == ready_ ? min(align_up(to * stride_, granule_), blocks_.committed()) : align_down(to * stride_, granule_);
-  bool const purged = begin < end && blocks_.purge(begin, end);
-  bool const with_spare = to == ready_;
-  std::size_t bytes = 0;
-  for (std::uint32_t i = to; i-- > from;) {
-    bool const known = i < reach();
-    std::uint32_t const state = known ? word(i).load(std::memory_order_relaxed) & kStates : kGone;
-    if (known && state == kGone) continue;  // before this
-    if (purged && i * stride_ < end && (i + std::size_t{1}) * stride_ > begin) {
-      bytes += stride_;
-      if (!known) continue;
-      word(i).store(kGone, std::memory_order_relaxed);
-      ++trimmed_;
-      --circulating_;
-    } else if (known) {
-      push_depot(i);
-    }
-  }
-  if (shares_granules()) bytes = purged ? mark_granules(begin, end, false) : 0;
-  if (purged && with_spare) ready_ = reach();
-  charged_ -= bytes;
-  return bytes;
-}
-
-stealth_error PoolCore::trim(stealth_pool const* handle, std::uint64_t& given_back) noexcept {
-  std::size_t bytes = 0;
-  {
-    Hold hold(mutex_);
-    if (!is(handle)) return STEALTH_INVALID_HANDLE;
-    if (closed_) return STEALTH_POOL_CLOSED;
-    settle();
-    gather(Why::to_count);
-    settle();
-    depot_ = depot_count_ = 0;
-    std::uint32_t const made = reach();
-    std::uint32_t end = ready_;  // of the run that is being looked at, from its end on
-    for (std::uint32_t i = made; i-- > 0;) {
-      std::uint32_t const state = word(i).load(std::memory_order_acquire) & kStates;
-      if (state != kUsed && state != kWiping) continue;
-      if (end > i + 1) bytes += trim_run(i + 1, end);
-      end = i;
-    }
-    if (end > 0) bytes += trim_run(0, end);
-    trimmed_from_ = 0;
-  }
-  memory::release(bytes);
-  given_back = bytes;
-  return STEALTH_OK;
-}
-
 stealth_error PoolCore::owns(stealth_pool const* handle, void const* address, bool& owns) noexcept {
   Hold hold(mutex_);
   if (!is(handle)) return STEALTH_INVALID_HANDLE;
@@ -252,88 +196,6 @@ stealth_error PoolCore::read(stealth_pool const* handle, struct stealth_pool_sta
   into.held = charged_;
   into.waiting = waiting_;
   return STEALTH_OK;
-}
-
-// Lets others have the mutex who are about to be done.
-void PoolCore::leave_for_a_moment() noexcept {
-  std::uint32_t const never = 0;
-  mutex_.unlock();
-  os::futex_wait(&never, 0, 50'000);
-  mutex_.lock();
-}
-
-// Leaves the pool without memory and without blocks; how many were out.
-std::uint32_t PoolCore::close_under_mutex() noexcept {
-  settle();
-  closed_ = true;
-  wake(waiting_);
-  while (wiping_ != 0) leave_for_a_moment();  // somebody writes to a block
-  gather(Why::to_count);
-  if (must_recount_) recount();
-  std::uint32_t const out = circulating_ - min(depot_count_, circulating_);
-  blocks_.retire();
-  // Nobody looks at words without an open magazine or the mutex.
-  all_words_.release();
-  granules_charged_.release();
-  reach_.store(0, std::memory_order_relaxed);
-  depot_ = depot_count_ = circulating_ = ready_ = trimmed_ = trimmed_from_ = 0;
-  return out;
-}
-
-stealth_error PoolCore::close(stealth_pool const* handle) noexcept {
-  std::uint32_t out = 0;
-  std::size_t bytes = 0;
-  std::size_t size = 0;
-  std::uint32_t most = 0;
-  {
-    Hold hold(mutex_);
-    if (!is(handle)) return STEALTH_INVALID_HANDLE;
-    if (closed_) return STEALTH_OK;
-    most = max_blocks_;
-    size = block_size_;
-    out = close_under_mutex();
-    bytes = charged_;
-    charged_ = 0;
-  }
-  memory::release(bytes);
-  if (out != 0) {
-    report("a pool was closed with ", out, " of its ", most, " blocks of ", std::uint64_t{size},
-           " bytes still out: touching them now ends the program; put them back first");
-  }
-  return STEALTH_OK;
-}
-
-stealth_error PoolCore::end(stealth_pool const* handle) noexcept {
-  stealth_error const error = close(handle);
-  if (error != STEALTH_OK) return error;
-  Hold hold(mutex_);
-  if (!is(handle)) return STEALTH_INVALID_HANDLE;  // somebody else was faster
-  handle_.store(0, std::memory_order_relaxed);
-  // Those who waited, or were being charged for a block, look at it once more.
-  while (inside_ != 0) leave_for_a_moment();
-  give_up_memory();
-  return STEALTH_OK;
-}
-
-// Zero again, but for the mutex and the handle.
-void PoolCore::give_up_memory() noexcept {
-  for (std::uint32_t k = 0; k < attached_count_; ++k) {
-    Magazine& left = magazine(attached_[k]);
-    left.attached = false;
-    left.owner.store(Magazine::kNobody, std::memory_order_relaxed);
-    left.clear();
-    left.level = 0;
-    left.calls_to_wait = 0;
-    left.shared_ms = 0;
-  }
-  blocks_.release();
-  all_words_.release();
-  granules_charged_.release();
-  memory::release(charged_);
-  charged_ = 0;
-  reach_.store(0, std::memory_order_relaxed);
-  depot_ = depot_count_ = circulating_ = high_water_ = ready_ = trimmed_ = trimmed_from_ = attached_count_ = 0;
-  closed_ = must_recount_ = forked_ = false;
 }
 
 }  // namespace stealth

@@ -53,6 +53,8 @@ std::atomic<int> g_captured_file{kNoFile};
 std::atomic<Futexes const*> g_futexes{nullptr};
 std::atomic<std::uint64_t> g_endless_from{0};
 std::atomic<std::size_t> g_asleep{0};
+std::atomic<Witness> g_witness{nullptr};
+thread_local bool t_witnessing = false;
 
 Plan& plan(long number) { return g_plans[number < 0 || number >= kNumbers ? 0 : number]; }
 
@@ -163,6 +165,14 @@ long perform(long number, long a, long b, long c, long d, long e, long f) {
   return pass_through(number, a, b, c, d, e, f);
 }
 
+void let_witness(long number, bool done) {
+  Witness const witness = g_witness.load();
+  if (witness == nullptr || t_witnessing) return;
+  t_witnessing = true;
+  witness(number, done);
+  t_witnessing = false;
+}
+
 }  // namespace
 
 void reset() {
@@ -176,6 +186,7 @@ void reset() {
   g_captured_file = kNoFile;
   g_futexes = nullptr;
   g_endless_from = 0;
+  g_witness = nullptr;
   std::lock_guard const hold(g_mutex);
   files() = Files{};
 }
@@ -222,6 +233,8 @@ void futexes_by(Futexes const* rules) { g_futexes = rules; }
 
 void only_wakes_end(std::uint64_t sleeps_of_ns) { g_endless_from = sleeps_of_ns; }
 
+void tell(Witness witness) { g_witness = witness; }
+
 std::size_t asleep() { return g_asleep.load(); }
 
 void capture(int file) { g_captured_file = file; }
@@ -237,7 +250,9 @@ namespace stealth::os {
 
 long sys(long number, long a, long b, long c, long d, long e, long f) noexcept {
   int const saved = errno;
+  fake::let_witness(number, false);
   long const result = fake::perform(number, a, b, c, d, e, f);
+  fake::let_witness(number, true);
   errno = saved;
   return result;
 }

@@ -42,6 +42,11 @@ void move_at_most(std::size_t bytes);
 void capture(int file);
 [[nodiscard]] std::vector<std::string> captured();
 
+// Called before (`done` is false) and after each call that goes to the kernel or is answered, its own ones apart. Null:
+// nobody is.
+using Witness = void (*)(long number, bool done);
+void tell(Witness witness);
+
 // Sleeping on a futex, and waking who sleeps there, by the test's rules: called in the kernel's place. Null: by the
 // kernel's again.
 struct Futexes {
