@@ -46,7 +46,8 @@ struct stealth_buffer_pool_options {
   double randomization_factor;  /* waits are drawn from plus or minus this share, above 0 and at most 1; 0.5 */
   uint64_t max_buffer_size;     /* bytes of one buffer, at most 2^46; 1 GiB. Each one takes as many addresses */
   uint32_t flags;               /* enum stealth_buffer_pool_flags */
-  uint32_t reserved;            /* 0 */
+  uint32_t trace_every;         /* one get in so many is traced: where it was called is told in the report of buffers
+                                   that are still out when the pool is destroyed; 0: none */
 };
 
 /* Makes a pool whose buffers should together hold less than `target_size` bytes. `options` may be NULL: all defaults.

@@ -32,6 +32,7 @@ struct BufferPoolOptions {
   bool lock_in_memory = false;                                           // never swapped out
   bool huge_pages = false;                                               // huge pages are asked for
   bool wipe_on_put = false;                                              // overwritten with zeros when it comes back
+  std::uint32_t trace_every = 0;  // one get in so many: the report of buffers that are out at the end tells where
 };
 
 // A buffer of a BufferPool, which goes back when this dies. Movable; empty by default and after it was moved from or
@@ -354,6 +355,7 @@ class BufferPool {
     given.max_elapsed_ns = static_cast<std::uint64_t>(options.max_elapsed_time.count());
     given.randomization_factor = options.randomization_factor;
     given.max_buffer_size = options.max_buffer_size;
+    given.trace_every = options.trace_every;
     given.flags = flag(options.write_backoff, STEALTH_BUFFERS_WRITE_BACKOFF) |
                   flag(options.exclude_from_core_dump, STEALTH_BUFFERS_EXCLUDE_FROM_CORE_DUMP) |
                   flag(options.lock_in_memory, STEALTH_BUFFERS_LOCK_IN_MEMORY) |

@@ -52,7 +52,8 @@ struct stealth_pool_options {
   uint64_t alignment;   /* of each block: a power of two, or 0. Blocks of a page or more are aligned to the page anyway,
                            smaller ones to the largest power of two that divides their size */
   uint32_t flags;       /* enum stealth_pool_flags */
-  uint32_t reserved;    /* 0 */
+  uint32_t trace_every; /* one get in so many is traced: where it was called is told in the report of blocks that are
+                           still out when the pool ends. Gets and puts then go by a lock. 0: none */
 };
 
 /* Makes a pool of at most `max_blocks` blocks. Addresses for all of them are reserved now, memory comes with each

@@ -25,6 +25,7 @@ struct PoolOptions {
   bool lock_in_memory = false;          // never swapped out; counts towards RLIMIT_MEMLOCK
   bool huge_pages = false;              // huge pages are asked for
   bool wipe_on_put = false;             // a block is overwritten with zeros when it comes back
+  std::uint32_t trace_every = 0;        // one get in so many: the report of blocks that are out at the end tells where
 };
 
 // A block of a Pool, which goes back when this dies. Movable; empty by default, after it was moved from, released or
@@ -252,6 +253,7 @@ class Pool {
     given.block_size = options.block_size;
     given.preallocate = options.preallocate;
     given.alignment = options.alignment;
+    given.trace_every = options.trace_every;
     given.flags = flag(options.exclude_from_core_dump, STEALTH_POOL_EXCLUDE_FROM_CORE_DUMP) |
                   flag(options.lock_in_memory, STEALTH_POOL_LOCK_IN_MEMORY) |
                   flag(options.huge_pages, STEALTH_POOL_HUGE_PAGES) |

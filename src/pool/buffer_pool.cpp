@@ -1,6 +1,8 @@
 // A BufferPool's life, its buffers' coming and going, and its figures. See buffer_pool.hpp.
 #include "pool/buffer_pool.hpp"
 
+#include <utility>
+
 #include "base/report.hpp"
 #include "os/os.hpp"
 #include "pool/buffer_visit.hpp"
@@ -33,7 +35,7 @@ stealth_error BufferPoolCore::begin(std::uint64_t target, struct stealth_buffer_
   constexpr BufferLaw kDefault;
   bool const factor_is_one = options.randomization_factor >= 0 && options.randomization_factor <= 1;  // not so for NaN
   if (target == 0 || target > kMostCounted || (options.flags & ~kKnownFlags) != 0 || !factor_is_one ||
-      options.max_buffer_size > kMostBytes || options.reserved != 0)
+      options.max_buffer_size > kMostBytes)
     return STEALTH_INVALID_OPTIONS;
   constexpr std::uint64_t kLongest = std::uint64_t{1} << 62;  // a century and more
   auto const or_default = [](auto given, auto otherwise) { return given == 0 ? otherwise : given; };
@@ -49,6 +51,8 @@ stealth_error BufferPoolCore::begin(std::uint64_t target, struct stealth_buffer_
   wipes_ = has(STEALTH_BUFFERS_WIPE_ON_PUT);
   region_options_ = {has(STEALTH_BUFFERS_EXCLUDE_FROM_CORE_DUMP), has(STEALTH_BUFFERS_LOCK_IN_MEMORY),
                      has(STEALTH_BUFFERS_HUGE_PAGES)};
+  if (options.trace_every != 0 && (traces_ = Traces::make()) == nullptr) return STEALTH_NOT_ENOUGH_MEMORY;
+  trace_rate_.begin(options.trace_every);
   gate_.store(0, std::memory_order_relaxed);
   sum_ = counted_ = waits_ = waited_ns_ = longest_wait_ns_ = dropped_ = 0;
   drained_ms_ = os::coarse_ms();
@@ -59,7 +63,17 @@ stealth_error BufferPoolCore::begin(std::uint64_t target, struct stealth_buffer_
 // --- buffers come and go ---
 
 stealth_error BufferPoolCore::get(std::uintptr_t handle, std::uint64_t content, BufferCore*& buffer) noexcept {
+  Stack stack;
+  bool const is_traced = trace_rate_.is_due(1);
+  if (is_traced) stack.capture();
   Visit visit(*this);
+  stealth_error const error = get_during(visit, handle, content, buffer);
+  if (is_traced && error == STEALTH_OK && traces_ != nullptr) traces_->remember(buffer, stack);
+  return error;
+}
+
+stealth_error BufferPoolCore::get_during(Visit& visit, std::uintptr_t handle, std::uint64_t content,
+                                         BufferCore*& buffer) noexcept {
   BufferWaiter waiter;
   for (;;) {
     if (!is(handle)) return STEALTH_INVALID_HANDLE;
@@ -110,6 +124,7 @@ bool BufferPoolCore::may_keep(std::uint64_t size, std::uint64_t held) noexcept {
 
 stealth_error BufferPoolCore::take_back(BufferCore& buffer, bool may_keep) noexcept {
   Visit visit(*this);
+  if (traces_ != nullptr) traces_->forget(&buffer);
   settle(buffer);
   sum_ -= buffer.limit_;
   buffer.limit_ = 0;
@@ -216,6 +231,8 @@ stealth_error BufferPoolCore::close(std::uintptr_t handle) noexcept {
 
 stealth_error BufferPoolCore::destroy(std::uintptr_t handle) noexcept {
   std::uint64_t out = 0, bytes = 0;
+  TraceSummary traced;
+  std::uint32_t every = 0;
   {
     Visit visit(*this);
     if (!is(handle)) return STEALTH_INVALID_HANDLE;
@@ -224,10 +241,17 @@ stealth_error BufferPoolCore::destroy(std::uintptr_t handle) noexcept {
     destroyed_ = true;
     out = out_;
     bytes = used() - counted_;
+    every = trace_rate_.every();
+    trace_rate_.begin(0);
+    if (Traces* const traces = std::exchange(traces_, nullptr)) {
+      traces->summarize(traced);
+      traces->end();
+    }
   }
   if (out != 0) {
     report("a buffer pool was destroyed with ", out, " of its buffers still out, which hold ", bytes,
            " bytes: they stay readable until they are put or released");
+    traced.tell("buffers", every);
   }
   return STEALTH_OK;
 }

@@ -20,6 +20,7 @@
 #include "pool/buffer.hpp"
 #include "pool/buffer_law.hpp"
 #include "pool/slot_table.hpp"
+#include "pool/traces.hpp"
 
 namespace stealth {
 
@@ -95,6 +96,8 @@ class alignas(512) BufferPoolCore {
   static constexpr std::uint64_t kMostCounted = std::uint64_t{1} << 62;
   class Visit;
 
+  [[nodiscard]] stealth_error get_during(Visit& visit, std::uintptr_t handle, std::uint64_t content,
+                                         BufferCore*& buffer) noexcept;
   [[nodiscard]] std::uint64_t used() noexcept;
   void settle(BufferCore& buffer) noexcept;
   void give_credit(BufferCore& buffer, std::uint64_t size) noexcept;
@@ -116,6 +119,7 @@ class alignas(512) BufferPoolCore {
   BufferLaw law_;
   bool write_backoff_ = false, wipes_ = false;
   RegionOptions region_options_;
+  TraceRate trace_rate_;
 
   // Under the mutex.
   alignas(64) ThriftyMutex mutex_;
@@ -132,6 +136,7 @@ class alignas(512) BufferPoolCore {
   std::uint32_t drained_ms_ = 0;            // when an idle buffer was dropped, or should have been
   std::uint64_t random_ = 0;
   std::uint64_t waits_ = 0, waited_ns_ = 0, longest_wait_ns_ = 0, dropped_ = 0;
+  Traces* traces_ = nullptr;  // null: none are kept
   // Not under the mutex.
   std::atomic<std::uint64_t> held_{0};
   std::atomic<std::uint32_t> asked_ms_{0};  // when memory was last found not to be short

@@ -25,6 +25,7 @@
 #include "engine/outside.hpp"
 #include "pool/magazine.hpp"
 #include "pool/region.hpp"
+#include "pool/traces.hpp"
 #include "stealth/pool.h"
 
 namespace stealth {
@@ -192,6 +193,7 @@ class PoolCore {
   std::atomic<std::uint32_t> reach_{0};  // blocks with a lower index have a word
   std::uint8_t shift_ = 0;
   bool wipes_ = false;
+  TraceRate trace_rate_;  // some gets are traced: no magazine is ever open
 
   // Everything below is guarded by the mutex.
   alignas(64) Mutex mutex_;
@@ -214,6 +216,7 @@ class PoolCore {
   std::uint32_t wiping_ = 0;                 // threads that overwrite a block without the mutex
   std::uint32_t inside_ = 0;                 // threads in a call that have left the mutex for a while
   std::atomic<std::uint32_t> came_back_{0};  // what they sleep on
+  Traces* traces_ = nullptr;                 // null: none are kept
   Region blocks_, all_words_, all_magazines_;
   Region granules_charged_;  // a bit each, where blocks share them
   std::uint32_t attached_count_ = 0;

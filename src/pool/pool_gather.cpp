@@ -53,7 +53,7 @@ void introduce() noexcept {
 
 // The calling thread's magazine, open; null where it is to do without for now.
 Magazine* PoolCore::open_own() noexcept {
-  if (wipes_) return nullptr;  // its puts leave the mutex to overwrite the block
+  if (wipes_ || traces_ != nullptr) return nullptr;  // puts leave the mutex to overwrite the block; all are looked at
   introduce();
   if (t_pool_thread.offset == 0) return nullptr;
   Magazine& own = *reinterpret_cast<Magazine*>(magazines_ + t_pool_thread.offset);

@@ -126,7 +126,8 @@ std::size_t trim_pools() noexcept {
   for (std::uint32_t i = 0; i < made; ++i) {
     PoolCore& core = Heads::at(i).core;
     std::uint64_t bytes = 0;
-    if (stealth_pool const* const handle = core.handle(); handle != nullptr) static_cast<void>(core.trim(handle, bytes));
+    if (stealth_pool const* const handle = core.handle(); handle != nullptr)
+      static_cast<void>(core.trim(handle, bytes));
     sum += static_cast<std::size_t>(bytes);
   }
   return sum;

@@ -71,6 +71,8 @@ stealth_error PoolCore::lay_out(std::uint64_t max_blocks, struct stealth_pool_op
   if (shares_granules() &&
       granules_charged_.reserve(divide_up(divide_up(stride_ * max_blocks, granule_), 8), 8, {}) != RegionError::none)
     return STEALTH_NOT_ENOUGH_MEMORY;
+  if (options.trace_every != 0 && (traces_ = Traces::make()) == nullptr) return STEALTH_NOT_ENOUGH_MEMORY;
+  trace_rate_.begin(options.trace_every);
   base_ = blocks_.data();
   magazines_ = all_magazines_.data();
   attached_ = reinterpret_cast<std::uint16_t*>(all_magazines_.data() + kMagazineBytes);

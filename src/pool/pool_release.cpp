@@ -1,8 +1,8 @@
 // A pool's memory goes back: what is free by trim, and all of it at the end.
 //
 // Memory that is charged and not there looks to the budget as if it had never been touched, and what it finds so it
-// lets others have, in addition to what is released. So the charge goes first, and the memory right after it; in pieces,
-// since those who are given the charge begin to use theirs meanwhile.
+// lets others have, in addition to what is released. So the charge goes first, and the memory right after it; in
+// pieces, since those who are given the charge begin to use theirs meanwhile.
 #include "base/report.hpp"
 #include "os/os.hpp"
 #include "pool/charge.hpp"
@@ -137,17 +137,22 @@ stealth_error PoolCore::close(stealth_pool const* handle) noexcept {
   std::uint32_t out = 0;
   std::size_t size = 0;
   std::uint32_t most = 0;
+  std::uint32_t every = 0;
+  TraceSummary traced;
   {
     Hold hold(mutex_);
     if (!is(handle)) return STEALTH_INVALID_HANDLE;
     if (closed_) return STEALTH_OK;
+    every = trace_rate_.every();
     most = max_blocks_;
     size = block_size_;
     out = close_under_mutex();
+    if (out != 0 && traces_ != nullptr) traces_->summarize(traced);
   }
   if (out != 0) {
     report("a pool was closed with ", out, " of its ", most, " blocks of ", std::uint64_t{size},
            " bytes still out: touching them now ends the program; put them back first");
+    traced.tell("blocks", every);
   }
   return STEALTH_OK;
 }
@@ -176,6 +181,9 @@ void PoolCore::give_up_memory() noexcept {
     left.shared_ms = 0;
   }
   give_back_all();
+  if (traces_ != nullptr) traces_->end();
+  traces_ = nullptr;
+  trace_rate_.begin(0);
   blocks_.release();
   all_words_.release();
   granules_charged_.release();

@@ -152,6 +152,9 @@ stealth_error PoolCore::try_until(Taking& taking, std::uint64_t until) noexcept 
 stealth_error PoolCore::take(stealth_pool const* handle, Pointers out, std::size_t count,
                              std::uint64_t until) noexcept {
   Taking taking{out, count};
+  Stack stack;
+  bool const is_traced = trace_rate_.is_due(count);
+  if (is_traced) stack.capture();
   stealth_error error = STEALTH_INVALID_HANDLE;
   {
     Hold hold(mutex_);
@@ -165,6 +168,7 @@ stealth_error PoolCore::take(stealth_pool const* handle, Pointers out, std::size
       } else if (taking.own != nullptr && taking.own->is_open() && taking.own->is_empty()) {
         refill(*taking.own);
       }
+      if (is_traced && error == STEALTH_OK && traces_ != nullptr) traces_->remember(out[0], stack);
       --inside_;
     }
   }
@@ -211,6 +215,7 @@ stealth_error PoolCore::give(stealth_pool const* handle, void* block, std::size_
   // First, because it may have to make the lists anew: no free block may be in none of them then.
   Magazine* const own = open_own();
   if (!come_back_under_mutex(i, wipes_ ? kWiping : kFree)) return STEALTH_INVALID_BLOCK;
+  if (traces_ != nullptr) traces_->forget(block);
   if (wipes_) {
     ++wiping_;  // close() waits for it
     mutex_.unlock();
@@ -251,6 +256,7 @@ stealth_error PoolCore::give_all(stealth_pool const* handle, Pointers blocks, st
     if (blocks[n] == nullptr) continue;
     auto const i = static_cast<std::uint32_t>(index_of(blocks[n]));
     if (error == STEALTH_OK) {
+      if (traces_ != nullptr) traces_->forget(blocks[n]);
       give_under_mutex(own, i);
     } else {
       word(i).store(kUsed, std::memory_order_release);

@@ -38,8 +38,9 @@ static void create_and_destroy(void) {
   options.randomization_factor = 2;
   CHECK(stealth_buffer_pool_create(TARGET, &options, &pool) == STEALTH_INVALID_OPTIONS);
   options.randomization_factor = 0;
-  options.reserved = 1;
-  CHECK(stealth_buffer_pool_create(TARGET, &options, &pool) == STEALTH_INVALID_OPTIONS);
+  options.trace_every = 10;
+  CHECK(stealth_buffer_pool_create(TARGET, &options, &pool) == STEALTH_OK);
+  CHECK(stealth_buffer_pool_destroy(pool) == STEALTH_OK);
 }
 
 /* Programs of other versions of the library, with structures of other lengths. */

@@ -11,7 +11,7 @@ class Options(ctypes.Structure):
     _fields_ = [("size", ctypes.c_uint64), ("max_pool_size", ctypes.c_uint64),
                 ("initial_interval_ns", ctypes.c_uint64), ("max_elapsed_ns", ctypes.c_uint64),
                 ("randomization_factor", ctypes.c_double), ("max_buffer_size", ctypes.c_uint64),
-                ("flags", ctypes.c_uint32), ("reserved", ctypes.c_uint32)]
+                ("flags", ctypes.c_uint32), ("trace_every", ctypes.c_uint32)]
 
 
 class Statistics(ctypes.Structure):

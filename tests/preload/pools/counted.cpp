@@ -48,6 +48,14 @@ int main() {
     blocks.clear();
     CHECK(pool.trim() >= 20 * MIB);
     CHECK(stealth::stats().pools == 0);
+
+    // What is free in the heap, in pools and in buffer pools goes back by one call.
+    for (int i = 0; i < 4; ++i) std::memset(pool.get().data(), 1, MIB);
+    stealth::BufferPool buffers(64 * MIB);
+    static_cast<void>(buffers.make_buffer(std::vector<std::byte>(2 * MIB)));
+    CHECK(buffers.stats().idle == 1 && pool.free_count() != 0 && stealth::stats().pools >= 3 * MIB);
+    CHECK(stealth::trim() >= 3 * MIB);
+    CHECK(stealth::stats().pools == 0 && pool.alloc_count() == 0 && buffers.stats().idle == 0);
   }
   CHECK(stealth::stats().held <= before + 2 * MIB);
   return 0;

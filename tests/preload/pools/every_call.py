@@ -8,7 +8,7 @@ OK, POOL_FULL, PREALLOC, INVALID_BLOCK, CLOSED, TIMED_OUT, INVALID_HANDLE = 0, 1
 
 class Options(ctypes.Structure):
     _fields_ = [("size", ctypes.c_uint64), ("block_size", ctypes.c_uint64), ("preallocate", ctypes.c_uint64),
-                ("alignment", ctypes.c_uint64), ("flags", ctypes.c_uint32), ("reserved", ctypes.c_uint32)]
+                ("alignment", ctypes.c_uint64), ("flags", ctypes.c_uint32), ("trace_every", ctypes.c_uint32)]
 
 
 class Statistics(ctypes.Structure):

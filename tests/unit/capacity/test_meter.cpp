@@ -1,4 +1,6 @@
 // The count against what is really there: nobody is delayed for memory that is not resident.
+#include <utility>
+
 #include "callers.hpp"
 
 namespace {
@@ -62,6 +64,26 @@ TEST_F(Resident, WhatComesLaterCounts) {
   budget_.release(budget_.held() - 63 * kMiB);
   EXPECT_TRUE(grow_to(64 * kMiB));
   EXPECT_FALSE(grow_to(65 * kMiB));
+}
+
+Budget* g_releases = nullptr;
+// What a look reads was true before another thread's release, or after it: here it is the latter.
+void release_once(long number, bool done) {
+  if (number != SYS_openat || done || g_releases == nullptr) return;
+  Budget& budget = *std::exchange(g_releases, nullptr);
+  budget.release(40 * kMiB);
+  fake::serve("/proc/self/statm", "20000 5000 10 10 0 10 0\n");
+}
+TEST_F(Resident, WhatIsReleasedDuringALookIsNotMissing) {
+  resident(kGiB);
+  EXPECT_TRUE(grow_to(57 * kMiB));
+  g_releases = &budget_;
+  fake::tell(release_once);
+  for (int i = 0; i < 1000 && g_releases != nullptr; ++i) ASSERT_TRUE(caller_.charge(budget_, kPage));
+  fake::tell(nullptr);
+  ASSERT_EQ(g_releases, nullptr) << "nothing has looked at the soft point";
+  EXPECT_LT(budget_.held(), 20 * kMiB);
+  EXPECT_EQ(budget_.used(), budget_.held());
 }
 
 // Other memory of the process is none of ours: more resident than counted changes nothing.
