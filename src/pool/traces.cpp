@@ -37,8 +37,9 @@ void add_call(Text& line, void const* return_address) {
     line << hex(call);
     return;
   }
-  std::string_view const path = info.dli_fname;
-  line << path.substr(path.rfind('/') + 1) << '+' << Hex{offset_in(info, call)};
+  std::string_view name = info.dli_fname;
+  name.remove_prefix(name.rfind('/') + 1);  // none: npos + 1 is 0
+  line << name << '+' << Hex{offset_in(info, call)};
   if (info.dli_sname != nullptr) line << " (" << info.dli_sname << ')';
 }
 
