@@ -45,7 +45,7 @@ std::vector<std::string> lines_of(std::string const& said) {
 // Whether one of the calls in the line lies in the function, which is not longer than that.
 template <class Function>
 bool names(std::string const& line, Function* function) {
-  constexpr std::uint64_t kLongest = 1000;
+  constexpr std::uint64_t kLongest = stealth::test::kSanitized ? 4000 : 1000;
   Dl_info info{};
   EXPECT_NE(dladdr(reinterpret_cast<void*>(function), &info), 0);
   auto const base = reinterpret_cast<std::uintptr_t>(info.dli_fbase);
