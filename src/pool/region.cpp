@@ -1,6 +1,7 @@
 // See region.hpp.
 #include "pool/region.hpp"
 
+#include <atomic>
 #include <cstdint>
 
 #include "base/mutex.hpp"
@@ -16,6 +17,10 @@ constexpr std::size_t kHugePage = 2 * kMiB;
 constexpr std::size_t kLeastStep = 64 * kKiB;
 constexpr std::size_t kLargestStep = 8 * kMiB;
 
+// The kernel orders what one thread wrote to memory before what another does with the same addresses later. This says
+// so to those who do not see the kernel's calls, as ThreadSanitizer.
+constinit std::atomic<std::uint32_t> g_unmapped{0};
+
 // Address ranges of what was retired, still taken so that a stale pointer faults instead of pointing into something
 // new. They are addresses only, but of those a process may have few (RLIMIT_AS).
 class Retired {
@@ -29,6 +34,7 @@ class Retired {
     Hold hold(mutex_);
     while (count_ != 0 && (count_ == kMost || bytes_ + bytes > most)) drop_oldest();
     if (bytes > most) {
+      before_unmapping();
       os::unmap(at, bytes);
       return;
     }
@@ -45,6 +51,7 @@ class Retired {
   };
   void drop_oldest() noexcept {
     Range const oldest = ranges_[first_];
+    before_unmapping();
     os::unmap(oldest.at, oldest.bytes);
     bytes_ -= oldest.bytes;
     first_ = (first_ + 1) % kMost;
@@ -59,6 +66,9 @@ constinit Retired g_retired;
 
 }  // namespace
 
+void before_unmapping() noexcept { g_unmapped.fetch_add(1, std::memory_order_release); }
+void after_mapping() noexcept { static_cast<void>(g_unmapped.load(std::memory_order_acquire)); }
+
 RegionError Region::reserve(std::size_t bytes, std::size_t alignment, RegionOptions options) noexcept {
   std::size_t const page = os::page_size();
   std::size_t const aligned = max(max(alignment, page), options.huge_pages ? kHugePage : page);
@@ -68,6 +78,7 @@ RegionError Region::reserve(std::size_t bytes, std::size_t alignment, RegionOpti
   std::size_t const size = align_up(bytes, options.huge_pages ? kHugePage : page);
   auto* const mapping = static_cast<char*>(os::reserve(size + around));
   if (mapping == nullptr) return RegionError::no_memory;
+  after_mapping();
   char* const base = mapping + (align_up(reinterpret_cast<std::uintptr_t>(mapping) + page, aligned) -
                                 reinterpret_cast<std::uintptr_t>(mapping));
   if (options.exclude_from_core_dump && !os::exclude_from_dumps(mapping, size + around)) {
@@ -119,6 +130,7 @@ void Region::retire() noexcept {
   if (committed_ == 0 || os::decommit(base_, committed_)) {
     g_retired.add(mapping_, mapped_);
   } else {
+    before_unmapping();
     os::unmap(mapping_, mapped_);
   }
   forget();
@@ -126,6 +138,7 @@ void Region::retire() noexcept {
 
 void Region::release() noexcept {
   if (mapping_ == nullptr) return;
+  before_unmapping();
   if (!os::unmap(mapping_, mapped_)) static_cast<void>(os::decommit(base_, size_));
   forget();
 }

@@ -57,6 +57,10 @@ class Region {
   RegionOptions options_{};
 };
 
+// Whoever maps memory by os.hpp directly: what one thread wrote comes before what the next one does in the same place.
+void before_unmapping() noexcept;
+void after_mapping() noexcept;
+
 // fork: the list of retired addresses has a lock.
 void regions_fork_prepare() noexcept;
 void regions_fork_in_parent() noexcept;

@@ -11,6 +11,7 @@
 #include "base/report.hpp"
 #include "base/units.hpp"
 #include "os/os.hpp"
+#include "pool/region.hpp"
 
 namespace stealth {
 
@@ -96,12 +97,16 @@ void TraceSummary::tell(std::string_view what, std::uint32_t every) const noexce
 Traces* Traces::make() noexcept {
   void* const memory = os::map(align_up(sizeof(Traces), os::page_size()));
   if (memory == nullptr) return nullptr;
+  after_mapping();
   void* one = nullptr;
   static_cast<void>(::backtrace(&one, 1));  // loads the unwinder, which allocates
   return new (memory) Traces;               // fresh memory is zero, and stays untouched
 }
 
-void Traces::end() noexcept { os::unmap(this, align_up(sizeof(Traces), os::page_size())); }
+void Traces::end() noexcept {
+  before_unmapping();
+  os::unmap(this, align_up(sizeof(Traces), os::page_size()));
+}
 
 void Traces::remember(void const* what, Stack const& stack) noexcept {
   Entry* const set = set_of(what);

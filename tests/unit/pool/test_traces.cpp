@@ -156,20 +156,6 @@ TEST(PoolTraces, FourPlacesAndTheRest) {
   EXPECT_EQ(lines[5], "stealth: blocks that did not come back: 4 more of those traced, taken elsewhere");
 }
 
-TEST(PoolTraces, UnderThreads) {
-  Pool pool(64, {.trace_every = 3});
-  in_threads(4, [&](int me) {
-    for (int i = 0; i < rounds(3000); ++i) {
-      Block const block = pool.get();
-      *reinterpret_cast<int*>(block.data()) = me;
-      if (i % 16 == 0) std::this_thread::yield();
-      ASSERT_EQ(*reinterpret_cast<int*>(block.data()), me);
-    }
-  });
-  EXPECT_EQ(pool.in_use(), 0u);
-  expect_sane(pool);
-}
-
 TEST(BufferTraces, TheReportTellsWhereBuffersWereTaken) {
   auto const lines = lines_of(in_a_child([] {
     std::optional<BufferPool> pool(std::in_place, kMiB, BufferPoolOptions{.trace_every = 1});
@@ -188,6 +174,21 @@ TEST(BufferTraces, TheReportTellsWhereBuffersWereTaken) {
   EXPECT_EQ(lines[2].find(std::string(kBegin) + "1 of those traced (one get in 1) taken by "), 0u) << lines[2];
   EXPECT_TRUE(names(lines[1], static_cast<Buffer (*)(BufferPool&)>(take_at<2>))) << lines[1];
   EXPECT_TRUE(names(lines[2], static_cast<Buffer (*)(BufferPool&)>(take_at<1>))) << lines[2];
+}
+
+// The last one, because ThreadSanitizer cannot follow a fork after threads have ended.
+TEST(TracesOfThreads, GetsAndPuts) {
+  Pool pool(64, {.trace_every = 3});
+  in_threads(4, [&](int me) {
+    for (int i = 0; i < rounds(3000); ++i) {
+      Block const block = pool.get();
+      *reinterpret_cast<int*>(block.data()) = me;
+      if (i % 16 == 0) std::this_thread::yield();
+      ASSERT_EQ(*reinterpret_cast<int*>(block.data()), me);
+    }
+  });
+  EXPECT_EQ(pool.in_use(), 0u);
+  expect_sane(pool);
 }
 
 }  // namespace
