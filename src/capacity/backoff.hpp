@@ -110,16 +110,25 @@ inline constexpr std::int8_t kLeastTrust = -3, kMostTrust = 12;
              kLeast * static_cast<std::uint64_t>(1 + trust - kLeastTrust) + kPerWhole / 1024 * parts);
 }
 
-// After a wait in vain: no longer than it takes to release twice what the next grant gives, at the present rate. Where
-// much is released between the waits though nothing in them, the waiter holds a lock that those who release need, and
-// each wait costs them.
-[[nodiscard]] constexpr std::uint64_t matching_ns(std::uint64_t grant, std::uint64_t released_per_s,
-                                                  std::uint64_t capacity, std::uint64_t used) {
-  constexpr std::uint64_t kLeast = 1'000'000;
+// Bytes per second that are being released.
+struct ReleaseRate {
+  std::uint64_t now;   // the average
+  std::uint64_t most;  // the highest average of late
+};
+
+// After a wait in vain: no longer than it takes, at the present rate, to release a few times what the next grant gives.
+// Where much is released between the waits though nothing in them, the waiter holds a lock that those who release need,
+// and each wait costs them. If they do not come by the lock for a while, their rate falls, and waits that grew with it
+// would keep them out for good: so the rate that they have shown when they had the lock bounds them, too.
+[[nodiscard]] constexpr std::uint64_t matching_ns(std::uint64_t grant, ReleaseRate rate, std::uint64_t capacity,
+                                                  std::uint64_t used) {
+  constexpr std::uint64_t kLeast = 1'000'000, kMostTimes = 32;
   std::uint64_t const over = used > capacity ? used - capacity : 0;
-  std::uint64_t const times = 2 + min(over / max(capacity / 128, std::uint64_t{1}), std::uint64_t{128});
-  return max(kLeast,
-             times * min(grant, std::uint64_t{kGiB}) * 1'000'000 / max(released_per_s / 1000, std::uint64_t{1}));
+  std::uint64_t const times = 4 + min(over / max(capacity / 256, std::uint64_t{1}), std::uint64_t{256});
+  auto const time_for = [grant](std::uint64_t factor, std::uint64_t per_s) {
+    return factor * min(grant, std::uint64_t{kGiB}) * 1'000'000 / max(per_s / 1000, std::uint64_t{1});
+  };
+  return max(kLeast, min(time_for(times, rate.now), time_for(kMostTimes, rate.most)));
 }
 
 }  // namespace stealth

@@ -191,7 +191,7 @@ bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64
     bool const purging_would_do = busy <= soft_point();
     if (account != nullptr && !charge.paid && !purging_would_do && flow_.feeds(this_thread(), now)) {
       BackoffLimits const backoff = limits().backoff;
-      std::uint64_t const rate = admission_rate(whole, busy, flow_.rates(now).pages);
+      std::uint64_t const rate = admission_rate(whole, busy, flow_.rates(now).pages.now);
       std::uint64_t const debt = flow_.book(bytes, rate, debt_quantum(whole), now);
       if (debt != 0) {
         std::uint64_t const own = delay_ns(backoff, {Phase::approach, whole, used, debt, rate, account->fruitless});
@@ -232,7 +232,7 @@ void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, C
   Flow::Rates const rates = flow_.rates(now);
   std::uint64_t unpriced = unpriced_.fetch_add(bytes, kRelaxed) + bytes;
   if (!rates.known || !unpriced_.compare_exchange_strong(unpriced, 0, kRelaxed)) return;
-  stalls_.observed(unpriced * 1'000'000 / (max(rates.reusable, std::uint64_t{kMiB}) / 1000) * askers);
+  stalls_.observed(unpriced * 1'000'000 / (max(rates.reusable.now, std::uint64_t{kMiB}) / 1000) * askers);
 }
 
 void Budget::settle(ThreadAccount& account) noexcept {

@@ -1,14 +1,13 @@
 // See flow.hpp.
 #include "capacity/flow.hpp"
 
-#include "capacity/backoff.hpp"
-
 namespace stealth {
 
 namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kLeastAverage = 1'000'000;  // shorter times are not averaged
+constexpr std::uint64_t kLeastAverage = 1'000'000;    // shorter times are not averaged
+constexpr std::uint64_t kKnownNs = kLawWindowNs / 8;  // an average over less says little
 
 thread_local char t_tag __attribute__((tls_model("initial-exec")));
 
@@ -46,7 +45,7 @@ bool Flow::only_by(ThreadTag who, std::uint64_t now) const noexcept {
 
 void Flow::Average::begin() noexcept {
   seen = total.load(std::memory_order_relaxed);
-  per_s = 0;
+  per_s = {};
 }
 
 void Flow::Average::update(std::uint64_t ns, std::uint64_t span) noexcept {
@@ -55,8 +54,10 @@ void Flow::Average::update(std::uint64_t ns, std::uint64_t span) noexcept {
   std::uint64_t const current = more < 0 ? 0 : static_cast<std::uint64_t>(more) * 1000 / (ns / 1000) * 1000;
   seen = now;
   auto const share = static_cast<std::int64_t>(min(ns, span) * 1024 / span);
-  auto const step = (static_cast<std::int64_t>(current) - static_cast<std::int64_t>(per_s)) * share / 1024;
-  per_s = static_cast<std::uint64_t>(static_cast<std::int64_t>(per_s) + step);
+  auto const step = (static_cast<std::int64_t>(current) - static_cast<std::int64_t>(per_s.now)) * share / 1024;
+  per_s.now = static_cast<std::uint64_t>(static_cast<std::int64_t>(per_s.now) + step);
+  per_s.most -= filled(per_s.most, ns);
+  if (span >= kKnownNs) per_s.most = max(per_s.now, per_s.most);
 }
 
 Flow::Rates Flow::rates(std::uint64_t now) noexcept {
@@ -72,7 +73,7 @@ Flow::Rates Flow::rates(std::uint64_t now) noexcept {
     reusable_.update(passed, span);
     averaged_ns_ = now;
   }
-  return {pages_.per_s, reusable_.per_s, since(averaged_since_ns_, now) >= kLawWindowNs / 8};
+  return {pages_.per_s, reusable_.per_s, since(averaged_since_ns_, now) >= kKnownNs};
 }
 
 std::uint64_t Flow::book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t quantum, std::uint64_t now) noexcept {

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/mutex.hpp"
+#include "capacity/backoff.hpp"
 
 namespace stealth {
 
@@ -33,10 +34,14 @@ class Flow {
   // Whether this thread has, and nobody else.
   [[nodiscard]] bool only_by(ThreadTag who, std::uint64_t now) const noexcept;
 
-  // Bytes per second, averaged over kLawWindowNs, or since they were first asked for.
+  // Averaged over kLawWindowNs, or since they were first asked for.
   struct Rates {
-    std::uint64_t pages, reusable;
+    ReleaseRate pages, reusable;
     bool known;  // false: it has only just begun
+    // What can become free for somebody, in either way.
+    [[nodiscard]] ReleaseRate any() const noexcept {
+      return {max(pages.now, reusable.now), max(pages.most, reusable.most)};
+    }
   };
   [[nodiscard]] Rates rates(std::uint64_t now) noexcept;
 
@@ -56,7 +61,8 @@ class Flow {
  private:
   struct Average {
     std::atomic<std::uint64_t> total{0};
-    std::uint64_t seen = 0, per_s = 0;
+    std::uint64_t seen = 0;
+    ReleaseRate per_s{};  // `most` is forgotten within some seconds
     void begin() noexcept;
     // The last `ns` of the `span` that it is the average of.
     void update(std::uint64_t ns, std::uint64_t span) noexcept;

@@ -167,7 +167,7 @@ bool Wait::hopeful() noexcept {
   if (needed <= whole) return true;
   Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
   if (!rates.known) return true;
-  std::uint64_t const per_s = min(max(rates.pages, rates.reusable), std::uint64_t{1} << 40);
+  std::uint64_t const per_s = min(rates.any().now, std::uint64_t{1} << 40);
   return needed - whole <= per_s * (limits_.max_elapsed_ns / 1'000'000) / 1000;
 }
 
@@ -212,9 +212,8 @@ void Wait::set_patience() noexcept {
   patience_ns_ = patience_ns(limits_, may_go_over, alone, charge_.account->trust, budget_.capacity(), budget_.used());
   if (may_go_over && charge_.account->in_vain != 0) {
     std::uint64_t const grant = grant_bytes(budget_.capacity(), charge_.account->in_vain, budget_.queue_.count());
-    Flow::Rates const rates = budget_.flow_.rates(os::monotonic_ns());
-    patience_ns_ =
-        min(patience_ns_, matching_ns(grant, max(rates.pages, rates.reusable), budget_.capacity(), budget_.used()));
+    ReleaseRate const rate = budget_.flow_.rates(os::monotonic_ns()).any();
+    patience_ns_ = min(patience_ns_, matching_ns(grant, rate, budget_.capacity(), budget_.used()));
   }
   // Over the limit of a cgroup the kernel kills: what is over weighs more there.
   if (budget_.meter_.source() == Meter::Source::cgroup)

@@ -216,16 +216,20 @@ TEST_F(Backoff, DebtsAndGrantsAreSmall) {
 }
 
 TEST_F(Backoff, AfterAWaitInVainTheRateIsMatched) {
-  EXPECT_EQ(matching_ns(200'000, 20'000'000, kGiB, 0), 20 * kMs) << "twice the grant";
-  EXPECT_EQ(matching_ns(200'000, 200'000'000, kGiB, 0), 2 * kMs);
+  ReleaseRate const slow = {20'000'000, 20'000'000}, quick = {200'000'000, 200'000'000};
+  EXPECT_EQ(matching_ns(200'000, slow, kGiB, 0), 40 * kMs) << "four times the grant";
+  EXPECT_EQ(matching_ns(200'000, quick, kGiB, 0), 4 * kMs);
+  EXPECT_EQ(matching_ns(200'000, {1, 200'000'000}, kGiB, 0), 32 * kMs) << "kept out of a lock, at the highest rate";
+  EXPECT_EQ(matching_ns(200'000, quick, kGiB, 2 * kGiB), 32 * kMs) << "however far over";
   for (int i = 0; i < test::rounds(300'000); ++i) {
-    std::uint64_t const grant = any(), rate = any(), capacity = any(), used = any();
-    std::uint64_t const ns = matching_ns(grant, rate, capacity, used);
+    std::uint64_t const grant = any(), now = any(), most = any(), capacity = any(), used = any();
+    std::uint64_t const ns = matching_ns(grant, {now, most}, capacity, used);
     ASSERT_GE(ns, kMs);
-    ASSERT_LE(ns, 130 * kGiB * kMs) << "no overflow";
-    ASSERT_GE(matching_ns(grant + std::min(any(), ~grant), rate, capacity, used), ns);
-    ASSERT_LE(matching_ns(grant, rate + std::min(any(), ~rate), capacity, used), ns);
-    ASSERT_GE(matching_ns(grant, rate, capacity, used + std::min(any(), ~used)), ns) << "the further over, the longer";
+    ASSERT_LE(ns, 32 * kGiB * kMs) << "no overflow";
+    ASSERT_GE(matching_ns(grant + std::min(any(), ~grant), {now, most}, capacity, used), ns);
+    ASSERT_LE(matching_ns(grant, {now + std::min(any(), ~now), most}, capacity, used), ns);
+    ASSERT_LE(matching_ns(grant, {now, most + std::min(any(), ~most)}, capacity, used), ns);
+    ASSERT_GE(matching_ns(grant, {now, most}, capacity, used + std::min(any(), ~used)), ns) << "further over: longer";
   }
 }
 

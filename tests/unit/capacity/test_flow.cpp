@@ -129,30 +129,50 @@ class Rates : public testing::Test {
 
 TEST_F(Rates, NothingAtFirst) {
   Flow::Rates const rates = flow_.rates(now_);
-  EXPECT_EQ(rates.pages, 0u);
-  EXPECT_EQ(rates.reusable, 0u);
+  EXPECT_EQ(rates.pages.now, 0u);
+  EXPECT_EQ(rates.reusable.now, 0u);
 }
 
 TEST_F(Rates, WhatIsConstantIsFound) {
   for (std::uint64_t const rate : {kMiB, 10 * kMiB, 200 * kMiB, 10 * kGiB}) {
     static_cast<void>(flow_.rates(now_));
     Flow::Rates const rates = run(rate, rate / 4, kSecond);
-    EXPECT_NEAR(static_cast<double>(rates.pages), static_cast<double>(rate), static_cast<double>(rate) / 20);
-    EXPECT_NEAR(static_cast<double>(rates.reusable), static_cast<double>(rate / 4), static_cast<double>(rate) / 80);
+    EXPECT_NEAR(static_cast<double>(rates.pages.now), static_cast<double>(rate), static_cast<double>(rate) / 20);
+    EXPECT_NEAR(static_cast<double>(rates.reusable.now), static_cast<double>(rate / 4), static_cast<double>(rate) / 80);
   }
 }
 
 TEST_F(Rates, WhatEndsIsForgotten) {
-  std::uint64_t const before = run(100 * kMiB, 50 * kMiB, kSecond).pages;
+  std::uint64_t const before = run(100 * kMiB, 50 * kMiB, kSecond).pages.now;
   std::uint64_t last = before;
   for (int i = 0; i < 200; ++i) {
     now_ += 5 * kMs;
     Flow::Rates const rates = flow_.rates(now_);
-    ASSERT_LE(rates.pages, last) << "it only falls";
-    last = rates.pages;
+    ASSERT_LE(rates.pages.now, last) << "it only falls";
+    last = rates.pages.now;
   }
   EXPECT_LT(last, before / 100);
-  EXPECT_LT(flow_.rates(now_ + kSecond).reusable, before / 100);
+  EXPECT_LT(flow_.rates(now_ + kSecond).reusable.now, before / 100);
+}
+
+TEST_F(Rates, TheHighestIsForgottenMoreSlowly) {
+  static_cast<void>(flow_.rates(now_));
+  std::uint64_t const before = run(100 * kMiB, 50 * kMiB, kSecond).pages.most;
+  EXPECT_GE(before, 95 * kMiB);
+  EXPECT_LE(before, 200 * kMiB);
+  ReleaseRate const after = run(kMiB, kMiB, kSecond / 2).pages;
+  EXPECT_LT(after.now, 3 * kMiB);
+  EXPECT_GT(after.most, before / 2);
+  EXPECT_LT(run(kMiB, kMiB, 4 * kSecond).pages.most, before / 20);
+  EXPECT_EQ(flow_.rates(now_ + 2 * kSecond).any().most, 0u) << "what was then says nothing about now";
+}
+
+TEST_F(Rates, TheFirstMomentIsNoRecord) {
+  static_cast<void>(flow_.rates(now_));
+  flow_.note_pages(10 * kMiB);
+  now_ += 2 * kMs;
+  EXPECT_GT(flow_.rates(now_).pages.now, kGiB) << "as if it went on so";
+  EXPECT_EQ(flow_.rates(now_).pages.most, 0u);
 }
 
 // A burst is spread over the window: it raises the rate by no more than all of it within the window would.
@@ -160,7 +180,7 @@ TEST_F(Rates, BurstsAreAveraged) {
   static_cast<void>(run(kMiB, kMiB, kSecond));
   flow_.note_pages(10 * kMiB);
   now_ += 2 * kMs;
-  std::uint64_t const at_once = flow_.rates(now_).pages;
+  std::uint64_t const at_once = flow_.rates(now_).pages.now;
   EXPECT_GT(at_once, 10 * kMiB);
   EXPECT_LE(at_once, (10 * kMiB + kMiB) * (kSecond / kLawWindowNs) * 11 / 10);
 }
@@ -171,11 +191,11 @@ TEST_F(Rates, TooOftenIsTheSameAsBefore) {
   flow_.note_pages(kGiB);
   for (int i = 0; i < 100; ++i) {
     Flow::Rates const rates = flow_.rates(now_ + static_cast<std::uint64_t>(i));
-    ASSERT_EQ(rates.pages, before.pages);
-    ASSERT_EQ(rates.reusable, before.reusable);
+    ASSERT_EQ(rates.pages.now, before.pages.now);
+    ASSERT_EQ(rates.reusable.now, before.reusable.now);
   }
-  EXPECT_EQ(flow_.rates(now_ - kSecond).pages, before.pages) << "a clock read earlier";
-  EXPECT_GT(flow_.rates(now_ + 10 * kMs).pages, before.pages) << "and nothing of it is lost";
+  EXPECT_EQ(flow_.rates(now_ - kSecond).pages.now, before.pages.now) << "a clock read earlier";
+  EXPECT_GT(flow_.rates(now_ + 10 * kMs).pages.now, before.pages.now) << "and nothing of it is lost";
 }
 
 // --- debts ---

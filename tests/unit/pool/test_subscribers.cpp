@@ -295,6 +295,7 @@ TEST_F(Subscribers, AForkedChildStartsAnew) {
   EXPECT_EQ(stealth_pressure_end(handle), STEALTH_OK);
 }
 
+#if !STEALTH_ASAN  // whose allocator's locks a forked child inherits as they are, and a thread's start takes them
 TEST_F(Subscribers, ForksWhileOthersSubscribe) {
   std::atomic<bool> over{false};
   Callback nothing = [](enum stealth_pressure) {};
@@ -322,6 +323,7 @@ TEST_F(Subscribers, ForksWhileOthersSubscribe) {
   over = true;
   other.join();
 }
+#endif
 #endif
 
 }  // namespace
