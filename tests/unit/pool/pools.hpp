@@ -49,6 +49,12 @@ inline std::vector<Block> take(Pool& pool, std::size_t count) {
   return blocks;
 }
 
+// Rather than to sleep and hope so.
+inline void until_so_many_wait(Pool const& pool, std::uint32_t threads) {
+  EXPECT_TRUE(stealth::test::soon([&] { return pool.stats().waiting >= threads; })) << "nobody has come to wait";
+}
+inline void until_one_waits(Pool const& pool) { until_so_many_wait(pool, 1); }
+
 // What must hold of any pool at a quiet moment.
 inline void expect_sane(Pool const& pool) {
   ::stealth_pool_statistics const now = pool.stats();
