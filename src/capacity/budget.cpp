@@ -192,7 +192,14 @@ bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64
     if (account != nullptr && !charge.paid && !purging_would_do && flow_.feeds(this_thread(), now)) {
       BackoffLimits const backoff = limits().backoff;
       std::uint64_t const rate = admission_rate(whole, busy, flow_.rates(now).pages.now);
-      std::uint64_t const debt = flow_.book(bytes, rate, debt_quantum(whole), now);
+      Flow::Terms const terms = {rate, debt_quantum(whole)};
+      if (account->credit >= bytes) {  // those who have not released anything sleep for it
+        if (!take(bytes, whole)) return refuse(charge, Refusal::full);
+        account->credit -= bytes;
+        flow_.book_for_others(bytes, terms, now);
+        return true;
+      }
+      std::uint64_t const debt = flow_.book(bytes, terms, now);
       if (debt != 0) {
         std::uint64_t const own = delay_ns(backoff, {Phase::approach, whole, used, debt, rate, account->fruitless});
         charge.delay_ns = flow_.queue_up(own, backoff.max_wait_ns, now);

@@ -76,16 +76,27 @@ Flow::Rates Flow::rates(std::uint64_t now) noexcept {
   return {pages_.per_s, reusable_.per_s, since(averaged_since_ns_, now) >= kKnownNs};
 }
 
-std::uint64_t Flow::book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t quantum, std::uint64_t now) noexcept {
-  Hold hold(mutex_);
-  auto const unused = static_cast<std::int64_t>(quantum);
-  debt_ = max(debt_ - static_cast<std::int64_t>(filled(rate, since(debt_ns_, now))), -unused);
+// The caller holds the mutex.
+void Flow::add_debt(std::uint64_t bytes, Terms const& terms, std::uint64_t now) noexcept {
+  auto const paid = static_cast<std::int64_t>(filled(terms.rate, since(debt_ns_, now)));
+  debt_ = max(debt_ - paid, -static_cast<std::int64_t>(terms.quantum));
   debt_ns_ = max(debt_ns_, now);
   debt_ += static_cast<std::int64_t>(min(bytes, std::uint64_t{1} << 40));
-  if (debt_ < unused) return 0;
+}
+
+std::uint64_t Flow::book(std::uint64_t bytes, Terms const& terms, std::uint64_t now) noexcept {
+  Hold hold(mutex_);
+  add_debt(bytes, terms, now);
+  if (debt_ < static_cast<std::int64_t>(terms.quantum)) return 0;
   auto const taken = static_cast<std::uint64_t>(debt_);
   debt_ = 0;
   return taken;
+}
+
+void Flow::book_for_others(std::uint64_t bytes, Terms const& terms, std::uint64_t now) noexcept {
+  Hold hold(mutex_);
+  add_debt(bytes, terms, now);
+  debt_ = min(debt_, static_cast<std::int64_t>(max(filled(terms.rate, kLawWindowNs), terms.quantum)));
 }
 
 std::uint64_t Flow::queue_up(std::uint64_t own_ns, std::uint64_t most_ns, std::uint64_t now) noexcept {

@@ -45,10 +45,15 @@ class Flow {
   };
   [[nodiscard]] Rates rates(std::uint64_t now) noexcept;
 
-  // Adds to the debt, which `rate` pays off all the time. Once it comes to a quantum the caller takes it over, to sleep
-  // for it: returns it then, else 0.
-  [[nodiscard]] std::uint64_t book(std::uint64_t bytes, std::uint64_t rate, std::uint64_t quantum,
-                                   std::uint64_t now) noexcept;
+  // The debt is what was taken beyond the rate at which it is paid off all the time. From a quantum on it is slept for.
+  struct Terms {
+    std::uint64_t rate;     // bytes per second
+    std::uint64_t quantum;  // bytes
+  };
+  // Adds to the debt. Once it comes to a quantum the caller takes it over, to sleep for it: returns it then, else 0.
+  [[nodiscard]] std::uint64_t book(std::uint64_t bytes, Terms const& terms, std::uint64_t now) noexcept;
+  // Adds to it, and leaves it to those who book later: no more than the law's window pays off.
+  void book_for_others(std::uint64_t bytes, Terms const& terms, std::uint64_t now) noexcept;
   // Those who sleep for a debt do so one after the other: how long until the caller has slept for its own, too.
   [[nodiscard]] std::uint64_t queue_up(std::uint64_t own_ns, std::uint64_t most_ns, std::uint64_t now) noexcept;
 
@@ -73,6 +78,8 @@ class Flow {
   std::atomic<std::uint64_t> last_ns_{0};        // by last_by_
   std::atomic<std::uint64_t> last_other_ns_{0};  // by anybody else
   Average pages_, reusable_;
+
+  void add_debt(std::uint64_t bytes, Terms const& terms, std::uint64_t now) noexcept;
 
   Mutex mutex_;  // guards what follows, and the averages
   std::uint64_t averaged_ns_ = 0, averaged_since_ns_ = 0;

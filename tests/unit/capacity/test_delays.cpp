@@ -78,6 +78,21 @@ TEST_F(Soft, SmallDebtsAreNotSleptFor) {
   EXPECT_EQ(most, 0u);
 }
 
+// Who frees as much as it takes does not make the process grow: those sleep for it who have freed nothing. In a
+// pipeline the stage in the middle would be starved otherwise, and those behind it.
+TEST_F(Soft, WhatAThreadHasFreedItTakesWithoutADelay) {
+  free_elsewhere();
+  Caller middle, first;
+  budget_.freed(kMiB, nullptr, &middle.account);
+  EXPECT_EQ(take(middle, kMiB, Verdict::again), 0u);
+  EXPECT_EQ(middle.account.credit, 0u);
+  std::uint64_t const debt = take(first, kPage, Verdict::again);
+  EXPECT_GE(debt, kShortestSleep) << "for a page, and for what the other has taken";
+  dream_.pass(500 * kMs);
+  free_elsewhere();
+  EXPECT_GT(take(middle, kMiB, Verdict::again), 0u) << "used up";
+}
+
 TEST_F(Soft, IdleMemoryInsteadOfADelay) {
   free_elsewhere();
   Caller caller;

@@ -206,10 +206,10 @@ TEST(Debts, SmallOnesAddUp) {
   Flow flow;
   std::uint64_t taken = 0, booked = 0;
   std::uint64_t const now = 1000 * kSecond;
-  static_cast<void>(flow.book(0, kMiB, kQuantum, now));
+  static_cast<void>(flow.book(0, {kMiB, kQuantum}, now));
   for (int i = 0; i < 1000; ++i) {
     booked += kPage;
-    std::uint64_t const debt = flow.book(kPage, kMiB, kQuantum, now);
+    std::uint64_t const debt = flow.book(kPage, {kMiB, kQuantum}, now);
     if (debt != 0) {
       EXPECT_GE(debt, kQuantum);
       EXPECT_LT(debt, kQuantum + kPage);
@@ -225,22 +225,36 @@ TEST(Debts, TheRatePaysThem) {
   Flow flow;
   std::uint64_t now = 1000 * kSecond;
   for (int i = 0; i < 10'000; ++i) {
-    ASSERT_EQ(flow.book(kPage, 10 * kMiB, kQuantum, now), 0u) << "slower than the rate";
+    ASSERT_EQ(flow.book(kPage, {10 * kMiB, kQuantum}, now), 0u) << "slower than the rate";
     now += kPage * kSecond / (9 * kMiB);
   }
   // What is not made use of is not saved up: not after a day.
   now += 24 * 3600 * kSecond;
-  EXPECT_NE(flow.book(2 * kQuantum, 10 * kMiB, kQuantum, now), 0u);
+  EXPECT_NE(flow.book(2 * kQuantum, {10 * kMiB, kQuantum}, now), 0u);
   now += 24 * 3600 * kSecond;
-  EXPECT_EQ(flow.book(kQuantum, 10 * kMiB, kQuantum, now), 0u);
+  EXPECT_EQ(flow.book(kQuantum, {10 * kMiB, kQuantum}, now), 0u);
 }
 
 TEST(Debts, AClockReadEarlierPaysNothing) {
   Flow flow;
   std::uint64_t const now = 1000 * kSecond;
-  static_cast<void>(flow.book(2 * kQuantum, 10 * kMiB, kQuantum, now));
-  EXPECT_EQ(flow.book(kQuantum - 1, 10 * kMiB, kQuantum, now - kSecond), 0u);
-  EXPECT_EQ(flow.book(1, 10 * kMiB, kQuantum, now - kSecond), kQuantum);
+  static_cast<void>(flow.book(2 * kQuantum, {10 * kMiB, kQuantum}, now));
+  EXPECT_EQ(flow.book(kQuantum - 1, {10 * kMiB, kQuantum}, now - kSecond), 0u);
+  EXPECT_EQ(flow.book(1, {10 * kMiB, kQuantum}, now - kSecond), kQuantum);
+}
+
+// What is booked for others is slept for by those who book for themselves, as far as the window goes.
+TEST(Debts, AreLeftToOthers) {
+  constexpr Flow::Terms kTerms = {10 * kMiB, kQuantum};
+  Flow flow;
+  std::uint64_t const now = 1000 * kSecond;
+  flow.book_for_others(3 * kQuantum, kTerms, now);
+  EXPECT_EQ(flow.book(kPage, kTerms, now), 2 * kQuantum + kPage) << "a quantum had been saved up";
+  EXPECT_EQ(flow.book(kPage, kTerms, now), 0u);
+  for (int i = 0; i < 100; ++i) flow.book_for_others(kMiB, kTerms, now);
+  EXPECT_LE(flow.book(kPage, kTerms, now), kMiB + kPage);
+  flow.book_for_others(~std::uint64_t{0}, {1, kQuantum}, now);
+  EXPECT_LE(flow.book(kPage, {1, kQuantum}, now), kQuantum + kPage);
 }
 
 TEST(Debts, AnySize) {
@@ -252,7 +266,7 @@ TEST(Debts, AnySize) {
       std::uint64_t const bytes = random.next() >> random.below(64);
       std::uint64_t const rate = random.next() >> (14 + random.below(50));
       std::uint64_t const quantum = random.below(std::size_t{1} << (1 + random.below(30)));
-      std::uint64_t const debt = flow.book(bytes, rate, quantum, now);
+      std::uint64_t const debt = flow.book(bytes, {rate, quantum}, now);
       ASSERT_TRUE(debt == 0 || debt >= quantum);
       ASSERT_LE(debt, (std::uint64_t{1} << 40) + (std::uint64_t{1} << 31)) << "a debt of a few requests";
       now += random.next() >> (20 + random.below(44));
@@ -282,7 +296,7 @@ class Sleepers {
     for (; events_.top().at < kBegin + ns; events_.pop()) {
       auto const [now, who] = events_.top();
       std::uint64_t sleep = 0;
-      if (std::uint64_t const debt = flow_.book(chunk_, rate_, kQuantum, now); debt != 0) {
+      if (std::uint64_t const debt = flow_.book(chunk_, {rate_, kQuantum}, now); debt != 0) {
         std::uint64_t const own = delay_ns(limits, {.phase = Phase::approach, .bytes = debt, .rate = rate_});
         sleep = flow_.queue_up(own, limits.max_wait_ns, now);
         EXPECT_LE(sleep, limits.max_wait_ns);
