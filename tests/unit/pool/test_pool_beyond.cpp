@@ -181,7 +181,7 @@ TEST(Pools, Owns) {
 TEST(Pools, HighWater) {
   Pool pool(100, {.preallocate = 50});
   EXPECT_EQ(pool.high_water(), 0u);
-  for (std::size_t const at_once : {3, 1, 7, 2}) static_cast<void>(take(pool, at_once));
+  for (std::size_t const at_once : {3u, 1u, 7u, 2u}) static_cast<void>(take(pool, at_once));
   EXPECT_EQ(pool.high_water(), 7u);
   static_cast<void>(take(pool, 60));
   EXPECT_EQ(pool.high_water(), 60u);
@@ -493,7 +493,7 @@ TEST(PoolMemory, TrimOfWhatWasPreallocated) {
 }
 
 TEST(PoolMemory, TrimOfSmallBlocksSparesThoseInUse) {
-  for (std::size_t const size : {16, 48, 100, 3000}) {
+  for (std::size_t const size : {16u, 48u, 100u, 3000u}) {
     std::uint64_t const before = held();
     Pool pool(3000, {.block_size = size});
     stealth::test::Random random(size);

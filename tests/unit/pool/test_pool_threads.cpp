@@ -42,7 +42,7 @@ void pause_or_yield(int round) {
 TEST(PoolThreads, EachBlockHasOneOwner) {
   constexpr int kThreads = 8;
   constexpr std::size_t kEach = 40;
-  for (std::size_t const size : {64, 4096}) {
+  for (std::size_t const size : {64u, 4096u}) {
     Pool pool(kThreads * kEach, {.block_size = size});
     std::mutex mutex;
     std::vector<Marked> handed_over;  // freed by another thread than the one that got it

@@ -12,13 +12,13 @@ using namespace buffers;
 
 // Places to be found again in a report; each call of them is one, so that no two calls are merged into one.
 template <int place>
-__attribute__((noinline, noclone)) Block take_at(Pool& pool) {
+__attribute__((noinline)) Block take_at(Pool& pool) {
   Block block = pool.get();
   block.data()[0] = static_cast<std::byte>(place);
   return block;
 }
 template <int place>
-__attribute__((noinline, noclone)) Buffer take_at(BufferPool& pool) {
+__attribute__((noinline)) Buffer take_at(BufferPool& pool) {
   Buffer buffer = pool.get();
   buffer.write(place == 1 ? "1" : "two");
   return buffer;
@@ -27,7 +27,7 @@ __attribute__((noinline, noclone)) Buffer take_at(BufferPool& pool) {
 void lose(Block block) { static_cast<void>(block.release()); }
 // From one place, however often: a number that is not known keeps the loop a loop.
 template <int place>
-__attribute__((noinline, noclone)) void lose_at(Pool& pool, int times) {
+__attribute__((noinline)) void lose_at(Pool& pool, int times) {
   int volatile left = times;
   while (left > 0) {
     left = left - 1;
