@@ -161,7 +161,11 @@ TEST(BufferTraces, TheReportTellsWhereBuffersWereTaken) {
     std::optional<BufferPool> pool(std::in_place, kMiB, BufferPoolOptions{.trace_every = 1});
     Buffer const one = take_at<1>(*pool);
     std::vector<Buffer> twos;
-    for (int volatile left = 2; left > 0; left = left - 1) twos.push_back(take_at<2>(*pool));
+    int volatile left = 2;
+    while (left > 0) {
+      left = left - 1;
+      twos.push_back(take_at<2>(*pool));
+    }
     static_cast<void>(take_at<1>(*pool));
     pool->put(take_at<1>(*pool));
     pool.reset();
