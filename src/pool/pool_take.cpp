@@ -65,8 +65,10 @@ PoolCore::Took PoolCore::take_what_is_there(Taking& taking) noexcept {
       settle();
       continue;
     } else {
+      // All that are in circulation are out. Where there cannot be enough none is made: a call that fails changes
+      // nothing.
+      if (taking.count - taking.taken > max_blocks_ - circulating_) return Took::pool_full;
       i = next_fresh();
-      if (i == kNone) return Took::pool_full;
       std::size_t const cost = charge_for(i);
       if (cost > taking.prepaid) {
         taking.lacking = cost - taking.prepaid;

@@ -389,6 +389,29 @@ TEST(Bulk, AllOrNone) {
   EXPECT_FALSE(error);
 }
 
+TEST(Bulk, WhatCannotBeHadMakesNoBlocks) {
+  Pool pool(1000, {.block_size = 8192, .preallocate = 10});
+  std::vector<Block> blocks(1001);
+  std::error_code error;
+  pool.get_bulk(blocks, error);
+  EXPECT_EQ(error, errc::pool_full);
+  EXPECT_EQ(pool.alloc_count(), 10u);
+  EXPECT_EQ(pool.high_water(), 0u);
+  EXPECT_EQ(pool.stats().held, 10u * 8192);
+  Block const one = pool.get();
+  blocks.pop_back();
+  pool.get_bulk(blocks, error);
+  EXPECT_EQ(error, errc::pool_full);
+  EXPECT_EQ(pool.alloc_count(), 10u);
+  blocks.pop_back();
+  pool.get_bulk(blocks);
+  EXPECT_EQ(pool.in_use(), 1000u);
+  pool.put_bulk(blocks);
+  pool.trim();
+  pool.get_bulk(blocks);  // of trimmed ones
+  EXPECT_EQ(pool.in_use(), 1000u);
+}
+
 TEST(Bulk, WhatTheBlocksHeldGoesBackFirst) {
   Pool pool(4);
   std::vector<Block> blocks(4);
