@@ -140,6 +140,15 @@ stealth_error PoolCore::try_until(Taking& taking, std::uint64_t until) noexcept 
           taking.prepaid += taking.lacking;
           continue;  // meanwhile a block may have come back, or the pool been closed
         }
+        // The same where it was refused, perhaps after a long wait; what has come back costs nothing.
+        switch (take_what_is_there(taking)) {
+          case Took::all:
+            return STEALTH_OK;
+          case Took::pool_closed:
+            return STEALTH_POOL_CLOSED;
+          default:
+            break;
+        }
         [[fallthrough]];
       }
       case Took::no_memory:
