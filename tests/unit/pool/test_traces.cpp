@@ -1,6 +1,7 @@
 // Where what is out at the end was taken: told for one get in so many, where a pool was asked to.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <optional>
 #include <sstream>
 
@@ -186,8 +187,12 @@ TEST(BufferTraces, TheReportTellsWhereBuffersWereTaken) {
     EXPECT_EQ(lines[at].find("stealth: buffers that did not come back: 1 of those traced (one get in 1) taken by "),
               0u);
   }
-  EXPECT_TRUE(names(lines[1], static_cast<Buffer (*)(BufferPool&)>(take_at<1>))) << lines[1];
-  EXPECT_TRUE(names(lines[2], static_cast<Buffer (*)(BufferPool&)>(take_at<2>))) << lines[2];
+  // Equally frequent ones come in no order that is promised: it is that of addresses.
+  auto const named = [&](Buffer (*place)(BufferPool&)) {
+    return std::count_if(lines.begin() + 1, lines.end(), [&](std::string const& line) { return names(line, place); });
+  };
+  EXPECT_GE(named(take_at<1>), 1);
+  EXPECT_GE(named(take_at<2>), 2);
 }
 
 }  // namespace
