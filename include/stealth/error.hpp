@@ -5,7 +5,9 @@
 
 #include <stealth/error.h>
 
+#include <cstddef>
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <system_error>
 #include <type_traits>
@@ -92,7 +94,10 @@ class Category final : public std::error_category {
 }  // namespace detail
 
 [[nodiscard]] inline std::error_category const& category() noexcept {
-  static detail::Category const instance;
+  // Never destroyed: what ends last at exit, a global pool or a thread that runs on, may still ask for an error's
+  // message.
+  alignas(detail::Category) static std::byte storage[sizeof(detail::Category)];
+  static detail::Category const& instance = *::new (static_cast<void*>(storage)) detail::Category;
   return instance;
 }
 

@@ -77,13 +77,15 @@ class PoolResource final : public std::pmr::memory_resource {
     return upstream_->allocate(bytes, alignment);
   }
   void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    if (blocks_.serves(bytes, alignment) && blocks_.put(p)) return;
+    // Where a full pool is an error it has given all that it serves; what it does not take came back before.
+    if (blocks_.serves(bytes, alignment) && (blocks_.put(p) || when_full_ == WhenFull::fail)) return;
     upstream_->deallocate(p, bytes, alignment);
   }
   [[nodiscard]] bool do_is_equal(std::pmr::memory_resource const& other) const noexcept override {
 #ifdef __cpp_rtti
     auto const* const same = dynamic_cast<PoolResource const*>(&other);
-    return same != nullptr && blocks_ == same->blocks_ && *upstream_ == *same->upstream_;
+    return same != nullptr && blocks_ == same->blocks_ && when_full_ == same->when_full_ &&
+           *upstream_ == *same->upstream_;
 #else
     return this == &other;
 #endif

@@ -154,8 +154,8 @@ class Pool {
   template <class Clock, class Duration>
   [[nodiscard]] Block get_until(std::chrono::time_point<Clock, Duration> time, std::error_code& error) noexcept {
     for (;;) {
-      Block block = get_for(time - Clock::now(), error);
-      if (error != errc::timed_out || Clock::now() >= time) return block;
+      Block block = get_for(time_until(time), error);
+      if (error != errc::timed_out || time_until(time).count() <= 0) return block;
     }
   }
 
@@ -291,6 +291,19 @@ class Pool {
     if (!(Double(time) > Double(0))) return 0;
     if (Double(time) >= Double(9e18)) return UINT64_MAX;
     return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::nanoseconds>(time).count());
+  }
+
+  // Times that are centuries away, in either direction, would overflow their difference (or the change to the clock's
+  // unit): they become a century.
+  template <class Clock, class Duration>
+  [[nodiscard]] static std::chrono::nanoseconds time_until(std::chrono::time_point<Clock, Duration> time) noexcept {
+    using Seconds = std::chrono::duration<double>;
+    constexpr Seconds kCentury(3.2e9);
+    auto const now = Clock::now();
+    Seconds const left = Seconds(time.time_since_epoch()) - Seconds(now.time_since_epoch());
+    if (left > kCentury) return std::chrono::hours(24 * 36500);
+    if (left < -kCentury) return -std::chrono::hours(24 * 36500);
+    return std::chrono::ceil<std::chrono::nanoseconds>(time - now);
   }
 
   stealth_pool* pool_ = nullptr;

@@ -54,8 +54,24 @@ void read_verbosity() noexcept {
   if (config::load(settings, origin, {})) g_verbosity = static_cast<Verbosity>(settings.verbose);
 }
 
+// A plug-in that has libstealthpool.a in it stays when it is closed: what the C library knows of a thread that has used
+// a pool (its robust mutexes) lies in this library's data. Looked up, because a static program that names dlopen() is
+// warned by the linker; it has none, and needs none.
+void stay_loaded() noexcept {
+  Dl_info own, program;
+  auto const* const entry = reinterpret_cast<void const*>(static_cast<std::uintptr_t>(::getauxval(AT_ENTRY)));
+  if (::dladdr(&g_control, &own) == 0 || own.dli_fname == nullptr) return;
+  if (::dladdr(entry, &program) != 0 && own.dli_fbase == program.dli_fbase) return;
+  void* (*open)(char const*, int) = nullptr;
+  void* const symbol = ::dlsym(RTLD_DEFAULT, "dlopen");
+  static_assert(sizeof open == sizeof symbol);
+  std::memcpy(&open, &symbol, sizeof open);
+  if (open != nullptr) static_cast<void>(open(own.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE));
+}
+
 // Also where the interposer's table is in force: pools of a static library are this one's all the same.
 __attribute__((constructor)) void look_at_load() {
+  stay_loaded();
   if (&control() == &g_own_control) read_verbosity();
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }

@@ -65,8 +65,10 @@ PoolCore::Took PoolCore::take_what_is_there(Taking& taking) noexcept {
       settle();
       continue;
     } else {
+      // All that are in circulation are out. Where there cannot be enough none is made: a call that fails changes
+      // nothing.
+      if (taking.count - taking.taken > max_blocks_ - circulating_) return Took::pool_full;
       i = next_fresh();
-      if (i == kNone) return Took::pool_full;
       std::size_t const cost = charge_for(i);
       if (cost > taking.prepaid) {
         taking.lacking = cost - taking.prepaid;
@@ -137,6 +139,15 @@ stealth_error PoolCore::try_until(Taking& taking, std::uint64_t until) noexcept 
         if (charged) {
           taking.prepaid += taking.lacking;
           continue;  // meanwhile a block may have come back, or the pool been closed
+        }
+        // The same where it was refused, perhaps after a long wait; what has come back costs nothing.
+        switch (take_what_is_there(taking)) {
+          case Took::all:
+            return STEALTH_OK;
+          case Took::pool_closed:
+            return STEALTH_POOL_CLOSED;
+          default:
+            break;
         }
         [[fallthrough]];
       }

@@ -1,11 +1,21 @@
 // The C++ header: the two forms of each call, error codes, subscriptions that move and end.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <stealth/stealth.hpp>
 #include <string>
 
 namespace {
+
+// Ends after the error category would, if that ever ended: it is there before anything has asked for it.
+struct AsksAtExit {
+  ~AsksAtExit() {
+    std::error_code const error = stealth::errc::pool_closed;
+    if (error != std::errc::bad_file_descriptor || error.message() != stealth_error_message(STEALTH_POOL_CLOSED))
+      std::_Exit(1);
+  }
+} asks_at_exit;
 
 TEST(Header, Version) { EXPECT_EQ(stealth::version(), stealth_version()); }
 

@@ -245,6 +245,33 @@ TEST(Waiting, UntilOfAnyClock) {
   EXPECT_THROW(static_cast<void>(pool.get_until(steady_clock::now())), std::system_error);
 }
 
+// Their difference from now is more than nanoseconds can say; in the clock's own unit, too.
+TEST(Waiting, UntilTimesThatAreCenturiesAway) {
+  using std::chrono::system_clock;
+  Pool pool(1);
+  Block block = pool.get();
+  std::error_code error;
+  auto const begin = steady_clock::now();
+  EXPECT_FALSE(pool.get_until(steady_clock::time_point::min(), error));
+  EXPECT_EQ(error, errc::timed_out);
+  EXPECT_FALSE(pool.get_until(system_clock::time_point::min(), error));
+  EXPECT_EQ(error, errc::timed_out);
+  EXPECT_FALSE(pool.get_until(std::chrono::time_point<system_clock, std::chrono::hours>::min(), error));
+  EXPECT_EQ(error, errc::timed_out);
+  EXPECT_LT(ms_since(begin), 10000u);
+  for (bool const in_hours : {false, true}) {
+    std::thread other([&] {
+      std::this_thread::sleep_for(20ms);
+      block.reset();
+    });
+    Block got = in_hours ? pool.get_until(std::chrono::time_point<system_clock, std::chrono::hours>::max(), error)
+                         : pool.get_until(steady_clock::time_point::max(), error);
+    EXPECT_FALSE(error) << error.message();
+    other.join();
+    block = std::move(got);
+  }
+}
+
 TEST(Waiting, EndsWithAPut) {
   Pool pool(1);
   Block block = pool.get();
@@ -358,6 +385,29 @@ TEST(Bulk, AllOrNone) {
   for (Block const& block : six) EXPECT_FALSE(block);
   pool.get_bulk({}, error);
   EXPECT_FALSE(error);
+}
+
+TEST(Bulk, WhatCannotBeHadMakesNoBlocks) {
+  Pool pool(1000, {.block_size = 8192, .preallocate = 10});
+  std::vector<Block> blocks(1001);
+  std::error_code error;
+  pool.get_bulk(blocks, error);
+  EXPECT_EQ(error, errc::pool_full);
+  EXPECT_EQ(pool.alloc_count(), 10u);
+  EXPECT_EQ(pool.high_water(), 0u);
+  EXPECT_EQ(pool.stats().held, 10u * 8192);
+  Block const one = pool.get();
+  blocks.pop_back();
+  pool.get_bulk(blocks, error);
+  EXPECT_EQ(error, errc::pool_full);
+  EXPECT_EQ(pool.alloc_count(), 10u);
+  blocks.pop_back();
+  pool.get_bulk(blocks);
+  EXPECT_EQ(pool.in_use(), 1000u);
+  pool.put_bulk(blocks);
+  pool.trim();
+  pool.get_bulk(blocks);  // of trimmed ones
+  EXPECT_EQ(pool.in_use(), 1000u);
 }
 
 TEST(Bulk, WhatTheBlocksHeldGoesBackFirst) {

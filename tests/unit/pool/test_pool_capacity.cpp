@@ -87,6 +87,23 @@ TEST_F(PoolCapacity, AWaitingGetIsServedByAnotherPoolsTrim) {
   stealth::set("backoff_max_elapsed", "15s");
 }
 
+// The wait is for memory; but a block that has come back meanwhile needs none.
+TEST_F(PoolCapacity, AGetThatIsRefusedTakesWhatHasComeBackMeanwhile) {
+  Pool pool(100, {.block_size = kMiB});
+  std::vector<Block> blocks;
+  std::error_code error;
+  while (!error) blocks.push_back(touched(pool, error));
+  blocks.pop_back();
+  stealth::set("backoff_patience", "500ms");
+  std::thread other([&] {
+    while (stealth::stats().waiting_now == 0) std::this_thread::sleep_for(1ms);
+    blocks.pop_back();
+  });
+  Block const block = pool.get(error);
+  other.join();
+  EXPECT_TRUE(block) << error.message();
+}
+
 TEST_F(PoolCapacity, GetForWaitsForItsOwnTimeOnly) {
   stealth::set("backoff_patience", "2m");
   stealth::set("backoff_max_elapsed", "2m");

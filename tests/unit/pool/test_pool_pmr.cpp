@@ -70,6 +70,19 @@ TEST(Pmr, Full) {
   EXPECT_EQ(pool.in_use(), 0u);
 }
 
+// What came back before is nobody else's, and is left alone.
+TEST(Pmr, DeallocatedTwice) {
+  Pool pool(2, {.block_size = 64});
+  Counting upstream;
+  PoolResource resource(pool, &upstream);
+  void* const block = resource.allocate(64);
+  resource.deallocate(block, 64);
+  resource.deallocate(block, 64);
+  EXPECT_EQ(upstream.live, 0);
+  EXPECT_EQ(pool.in_use(), 0u);
+  EXPECT_EQ(pool.free_count(), 1u);
+}
+
 TEST(Pmr, Equality) {
   Pool pool(2);
   Pool other(2);
@@ -81,6 +94,7 @@ TEST(Pmr, Equality) {
   EXPECT_TRUE(one == same);
   EXPECT_FALSE(one == different);
   EXPECT_FALSE(one == above_another);
+  EXPECT_FALSE(one == PoolResource(pool, std::pmr::get_default_resource(), stealth::WhenFull::use_upstream));
   EXPECT_FALSE(one == *std::pmr::new_delete_resource());
 }
 
