@@ -3,7 +3,6 @@
 // it is under way. The next definitions are looked up at start, since some are called where dlsym must not be.
 #include "no_waits.hpp"
 
-#include <dlfcn.h>
 #include <pty.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include "capacity/budget.hpp"
 #include "engine/outside.hpp"
+#include "interposed.hpp"
 #include "start.hpp"
 
 #ifdef __clang__
@@ -28,31 +28,17 @@ namespace {
 using Main = int (*)(int, char**, char**);
 using Void = void (*)();
 
-template <class F>
-struct Next {
-  char const* name;
-  F* function = nullptr;
+using stealth::Interposed;
 
-  F* get() noexcept {
-    F* found = __atomic_load_n(&function, __ATOMIC_RELAXED);
-    if (found == nullptr) [[unlikely]] {
-      void* const symbol = ::dlsym(RTLD_NEXT, name);
-      std::memcpy(&found, &symbol, sizeof found);
-      __atomic_store_n(&function, found, __ATOMIC_RELAXED);
-    }
-    return found;
-  }
-};
-
-constinit Next<pid_t()> g_fork{"fork"};
-constinit Next<pid_t(int*, char*, termios const*, winsize const*)> g_forkpty{"forkpty"};
-constinit Next<int(int, int)> g_daemon{"daemon"};
-constinit Next<void(int)> g_exit{"exit"};
-constinit Next<void(int)> g_quick_exit{"quick_exit"};
-constinit Next<void*(char const*, int)> g_dlopen{"dlopen"};
-constinit Next<void*(Lmid_t, char const*, int)> g_dlmopen{"dlmopen"};
-constinit Next<int(void*)> g_dlclose{"dlclose"};
-constinit Next<int(Main, int, char**, Void, Void, Void, void*)> g_start_main{"__libc_start_main"};
+constinit Interposed<pid_t()> g_fork{"fork"};
+constinit Interposed<pid_t(int*, char*, termios const*, winsize const*)> g_forkpty{"forkpty"};
+constinit Interposed<int(int, int)> g_daemon{"daemon"};
+constinit Interposed<void(int)> g_exit{"exit"};
+constinit Interposed<void(int)> g_quick_exit{"quick_exit"};
+constinit Interposed<void*(char const*, int)> g_dlopen{"dlopen"};
+constinit Interposed<void*(Lmid_t, char const*, int)> g_dlmopen{"dlmopen"};
+constinit Interposed<int(void*)> g_dlclose{"dlclose"};
+constinit Interposed<int(Main, int, char**, Void, Void, Void, void*)> g_start_main{"__libc_start_main"};
 constinit Main g_main = nullptr;
 
 class NoWaits {

@@ -91,6 +91,13 @@ struct Situation {
   return max(kLeast, min(kFirst << min(in_vain, 8u), most) / max(waiting, std::uint64_t{1}));
 }
 
+// What a thread that takes locks may take over the capacity until it takes the next one, and how many may do so at a
+// time.
+[[nodiscard]] constexpr std::uint64_t advance_bytes(std::uint64_t capacity) {
+  return min(capacity / 512, std::uint64_t{64 * kKiB});
+}
+inline constexpr std::uint64_t kMostInAdvance = 16;
+
 // What a thread begins with is 0.
 inline constexpr std::int8_t kLeastTrust = -3, kMostTrust = 12;
 

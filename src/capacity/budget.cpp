@@ -242,6 +242,12 @@ void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, C
   stalls_.observed(unpriced * 1'000'000 / (max(rates.reusable.now, std::uint64_t{kMiB}) / 1000) * askers);
 }
 
+std::uint64_t Budget::end_advance(ThreadAccount& account) noexcept {
+  std::uint64_t const bytes = std::exchange(account.advance, 0);
+  if (bytes != 0) in_advance_.fetch_sub(bytes, kRelaxed);
+  return bytes;
+}
+
 void Budget::settle(ThreadAccount& account) noexcept {
   std::uint64_t const unused = std::exchange(account.prepaid, 0);
   if (unused != 0) release(unused);
@@ -364,7 +370,9 @@ void Budget::reset(ThreadAccount& account) noexcept {
   account.granted_left = account.credit = account.asked_at_ns = account.reclaimed_at_ns = 0;
   account.fruitless = account.in_vain = 0;
   account.trust = 0;
-  account.spent = false;
+  account.spent = account.takes_locks = false;
+  account.due_ns = 0;
+  static_cast<void>(end_advance(account));
 }
 
 void Budget::forget_waiter(ThreadAccount& account) noexcept {

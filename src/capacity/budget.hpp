@@ -82,6 +82,10 @@ struct ThreadAccount {
   std::int8_t trust;       // patience_ns
   std::uint8_t in_vain;    // waits in a row that were
   bool spent;              // the budget is used up: no waiting until a quarter of it is back
+  bool takes_locks;        // about_to_lock() has been called since it was last asked for
+  std::uint32_t due_kind;  // Place::kind of what was put off last
+  std::uint64_t due_ns;    // put off until it takes its next lock: sleeps,
+  std::uint64_t advance;   // and the wait for bytes that it has taken over the capacity meanwhile
   std::uint64_t prepaid;   // bytes that a releaser has charged for its request, and that it has taken from the queue
   Waiter waiter;
 };
@@ -104,7 +108,8 @@ struct Charge {
   Level level = Level::calm;
   ThreadAccount* account = nullptr;  // null: never delayed
   std::uint64_t idle = 0;            // bytes that are charged, free, and can be purged at once
-  bool paid = false;                 // the delay has been slept
+  bool paid = false;                 // the delay has been slept, or put off
+  bool at_once = false;              // nothing is put off
 
   // What the last refusal said.
   Refusal refusal = Refusal::none;
@@ -134,6 +139,8 @@ class Budget {
   [[nodiscard]] bool try_charge(std::size_t bytes, Charge& charge) noexcept;
   // For what must not fail.
   void charge_anyhow(std::size_t bytes) noexcept;
+  // What the thread has taken in advance, to be asked for now.
+  [[nodiscard]] std::uint64_t end_advance(ThreadAccount& account) noexcept;
   // Ends a request: gives back what was reserved for it and not used.
   void settle(ThreadAccount& account) noexcept;
   void release(std::size_t bytes) noexcept;
@@ -239,9 +246,10 @@ class Budget {
   struct Sample {
     std::uint64_t held = 0, at_ns = 0;
   };
-  Sample older_, newer_;                    // taken when looking, kSettleNs apart or more
-  std::atomic<std::uint64_t> stranded_{0};  // bytes freed to heaps that nobody waits for, since somebody was told
-  std::atomic<std::uint64_t> unpriced_{0};  // observe: bytes whose delay is not computed yet
+  Sample older_, newer_;                      // taken when looking, kSettleNs apart or more
+  std::atomic<std::uint64_t> stranded_{0};    // bytes freed to heaps that nobody waits for, since somebody was told
+  std::atomic<std::uint64_t> in_advance_{0};  // the sum of all accounts' `advance`
+  std::atomic<std::uint64_t> unpriced_{0};    // observe: bytes whose delay is not computed yet
   std::atomic<bool> stopped_{false};
   std::atomic<bool> first_delay_reported_{false};
   void (*say_holders_)() noexcept = nullptr;

@@ -57,6 +57,7 @@ Verdict Wait::step(bool for_pages) noexcept {
     if (changes_ != known) set_patience();
     return wait_for_release();
   }
+  if (for_pages && put_off()) return Verdict::again;
   return for_pages && charge_.refusal == Refusal::delay ? sleep_delay() : announce();
 }
 
@@ -175,6 +176,35 @@ bool Wait::hopeful() noexcept {
 std::uint64_t Wait::first_sleep(std::uint64_t ns, std::uint64_t now) noexcept {
   std::uint64_t const most = min(limits_.patience_ns, limits_.max_elapsed_ns);
   return affordable(min(jittered(limits_, ns, next_random(charge_.account->random)), most), now);
+}
+
+// A thread that takes locks may hold one now, which those who could release something need. It waits where it takes its
+// next one: as long as that comes soon, and goes over the capacity by little, if it may at all.
+bool Wait::put_off() noexcept {
+  ThreadAccount& account = *charge_.account;
+  if (charge_.at_once || !account.takes_locks) return false;
+  if (charge_.refusal == Refusal::delay) {
+    if (account.due_ns + charge_.delay_ns <= limits_.max_wait_ns) {
+      account.due_ns += charge_.delay_ns;
+      account.due_kind = place_.kind;
+      return charge_.paid = true;
+    }
+  } else if (budget_.limits().on_exhausted == OnExhausted::grant) {
+    std::uint64_t const most = advance_bytes(budget_.capacity());
+    bool const few = budget_.in_advance_.load(kRelaxed) < most * kMostInAdvance;
+    if (few && account.advance + charge_.wanted <= most) {
+      account.advance += charge_.wanted;
+      account.due_kind = place_.kind;
+      budget_.in_advance_.fetch_add(charge_.wanted, kRelaxed);
+      charge_.level = Level::over;
+      return true;
+    }
+  }
+  // No lock came; it waits here, for that, too.
+  account.takes_locks = false;
+  charge_.delay_ns += std::exchange(account.due_ns, 0);
+  static_cast<void>(budget_.end_advance(account));
+  return false;
 }
 
 Verdict Wait::sleep_delay() noexcept {

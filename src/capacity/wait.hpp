@@ -38,6 +38,7 @@ class Wait {
   [[nodiscard]] bool begun() const noexcept { return began_ns_ != 0; }
 
  private:
+  [[nodiscard]] bool put_off() noexcept;
   [[nodiscard]] Verdict sleep_delay() noexcept;
   [[nodiscard]] Verdict announce() noexcept;
   [[nodiscard]] Verdict wait_for_release() noexcept;

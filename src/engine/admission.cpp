@@ -1,5 +1,7 @@
 // What a request does that does not fit: reclaim, wait, ask the policy. One loop for slabs, spans and classes with a
 // max.
+#include <utility>
+
 #include "engine/slow.hpp"
 #include "os/os.hpp"
 
@@ -58,6 +60,7 @@ class Admission {
       result = again();
     }
     while (result == Outcome::over_capacity || result == Outcome::at_max) {
+      t_thread.watches_locks = true;
       if (result == Outcome::at_max && g_budget.limits().mode != Mode::enforce) return result;
       if (result == Outcome::over_capacity && reclaim()) {
         result = again();
@@ -119,6 +122,41 @@ class Admission {
 
 void forbid_waits() noexcept { ++t_thread.no_waits; }
 void allow_waits() noexcept { --t_thread.no_waits; }
+
+namespace {
+
+void sleep_what_was_put_off(Heap& heap) {
+  std::uint64_t const ns = std::exchange(heap.account.due_ns, 0);
+  if (ns == 0) return;
+  Charge charge{.account = &heap.account, .at_once = true, .refusal = Refusal::delay, .delay_ns = ns};
+  static_cast<void>(Wait(g_budget, charge, {heap.account.due_kind, &heap}, may_wait).step(true));
+}
+
+// As if it were asked for now: charged once more, as anything is, and then once less.
+void ask_for_advance(Heap& heap) {
+  std::uint64_t const bytes = g_budget.end_advance(heap.account);
+  if (bytes == 0) return;
+  auto attempt = [bytes](Charge& charge) {
+    return g_budget.try_charge(bytes, charge) ? Outcome::done : Outcome::over_capacity;
+  };
+  Charge charge{.level = Level::within, .account = &heap.account, .idle = g_arena.free_dirty_bytes(), .at_once = true};
+  Outcome result = attempt(charge);
+  if (result != Outcome::done)
+    result = admit_slowly(heap, {heap.account.due_kind, &heap}, charge, result, Attempt::by(attempt));
+  if (result == Outcome::done) g_budget.release(bytes);
+}
+
+}  // namespace
+
+void about_to_lock() noexcept {
+  t_thread.watches_locks = false;
+  Heap* const heap = t_thread.own;
+  if (t_thread.busy || heap == nullptr) return;
+  Busy const busy;
+  heap->account.takes_locks = true;
+  sleep_what_was_put_off(*heap);
+  ask_for_advance(*heap);
+}
 
 Outcome admit_slowly(Heap& heap, Place place, Charge& charge, Outcome first, Attempt attempt) noexcept {
   return Admission(heap, place, charge, attempt).run(first);

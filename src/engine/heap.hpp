@@ -125,6 +125,7 @@ struct Thread {
   bool busy;                       // in the slow path, or between fork's handlers
   std::uint8_t unprotected_forks;  // forks under way from a signal handler that interrupted the slow path
   std::uint16_t no_waits;          // forbid_waits() less allow_waits()
+  bool watches_locks;              // about_to_lock() is to be called, once
 };
 
 // Stands in until a thread has a heap: its lists are empty, and its id matches no slab.

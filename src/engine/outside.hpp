@@ -56,6 +56,10 @@ void release_outside(std::size_t bytes) noexcept;
 inline constexpr std::uint32_t kNoThreadNumber = ~std::uint32_t{0};  // no memory for what a thread needs
 [[nodiscard]] std::uint32_t thread_number() noexcept;
 
+// The calling thread is about to take a lock: what was put off because it might hold one is waited for now. To be
+// called where Thread::watches_locks says so.
+void about_to_lock() noexcept;
+
 // Maps and touches the blocks that classes ask for at start; false if they could not all be had.
 bool preallocate() noexcept;
 
