@@ -16,6 +16,7 @@
 #include "config/load.hpp"
 #include "engine/outside.hpp"
 #include "engine/slab.hpp"
+#include "locks.hpp"
 #include "next.hpp"
 #include "no_waits.hpp"
 #include "os/os.hpp"
@@ -140,6 +141,7 @@ __attribute__((constructor(101))) void start_at_load() {
   start();
   next::resolve();
   find_waitless_places();
+  find_locks();
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ constexpr std::uint64_t kSettleNs = 100'000'000;
 constexpr std::uint64_t kWorthALook = 64 * kKiB;
 
 // How far over the capacity a thread's own frees may take it, as parts of the capacity.
-constexpr std::uint64_t kMargin = 64, kWideMargin = 8;
+constexpr std::uint64_t kMargin = 64, kWideMargin = 8, kMarginOfEach = 256;  // the last: of a group's members
 
 bool refuse(Charge& charge, Refusal why) {
   charge.refusal = why;
@@ -211,11 +211,17 @@ bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64
   return refuse(charge, Refusal::full);
 }
 
+// Whether nobody but this thread frees anything. Of what other members of a group free is nothing known here.
+bool Budget::frees_alone(std::uint64_t now) const noexcept {
+  return !group_.joined() && flow_.only_by(this_thread(), now);
+}
+
 // How far over the capacity a thread may go for what it has freed itself: far for the only one that frees anything at
 // all, and nowhere where going over is not what the user wants.
 std::uint64_t Budget::credit_margin(std::uint64_t now) const noexcept {
   if (on_exhausted_.load(kRelaxed) != OnExhausted::grant) return 0;
-  return capacity() / (flow_.only_by(this_thread(), now) ? kWideMargin : kMargin);
+  if (group_.joined()) return capacity() / kMarginOfEach;
+  return capacity() / (frees_alone(now) ? kWideMargin : kMargin);
 }
 
 // What would be waited: what goes over the capacity would have had to be released first, and all who ask for memory

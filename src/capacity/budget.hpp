@@ -205,6 +205,7 @@ class Budget {
   [[nodiscard]] bool admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now,
                                       Charge& charge) noexcept;
   [[nodiscard]] bool take(std::size_t bytes, std::uint64_t most_used) noexcept;
+  [[nodiscard]] bool frees_alone(std::uint64_t now) const noexcept;
   [[nodiscard]] std::uint64_t credit_margin(std::uint64_t now) const noexcept;
   void observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept;
   void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account,

@@ -238,7 +238,7 @@ Verdict Wait::announce() noexcept {
 
 void Wait::set_patience() noexcept {
   bool const may_go_over = budget_.limits().on_exhausted == OnExhausted::grant;
-  bool const alone = budget_.flow_.only_by(this_thread(), os::monotonic_ns());
+  bool const alone = budget_.frees_alone(os::monotonic_ns());
   patience_ns_ = patience_ns(limits_, may_go_over, alone, charge_.account->trust, budget_.capacity(), budget_.used());
   if (may_go_over && charge_.account->in_vain != 0) {
     std::uint64_t const grant = grant_bytes(budget_.capacity(), charge_.account->in_vain, budget_.queue_.count());

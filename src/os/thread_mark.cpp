@@ -39,7 +39,7 @@ void ThreadMark::make(int holder) noexcept {
 
 void ThreadMark::claim_new() noexcept {
   make(thread_id());
-  if (robust_) pthread_mutex_lock(&mutex_);
+  if (robust_) static_cast<void>(pthread_mutex_trylock(&mutex_));  // it is free; and the other name may be ours
 }
 
 void ThreadMark::release() noexcept {

@@ -62,8 +62,7 @@ TABLE = [
          amounts=BY_THE_CLOCK, quick={'total': 300}),
     Case('mutex-10', 'the same at 10 MiB/s', 'mutex', 15, amounts={**BY_THE_CLOCK, 'rate': 10, 'total': 140},
          quick={'total': 110}),
-    # Each message costs its consumer a fixed time: what it loses before the mutex is lost. Nothing that delays under
-    # the mutex can help there (docs/backpressure.md); what is lost stays within the budget of fruitless waiting.
+    # Each message costs its consumer a fixed time: what it loses before the mutex is lost.
     Case('mutex-200-fixed', 'the same at 200 MiB/s; the consumer never catches up', 'mutex', 6, quick={'total': 300}),
     Case('mutex-10-fixed', 'the same at 10 MiB/s and a capacity of 32 MiB', 'mutex', 8, capacity='32m',
          amounts={'rate': 10, 'total': 80}, quick={'total': 60}),

@@ -1,4 +1,6 @@
 // Charging and releasing: exact under threads, never over the capacity but as documented, and what is counted.
+#include <unistd.h>
+
 #include <vector>
 
 #include "callers.hpp"
@@ -290,6 +292,20 @@ TEST(Overdraft, Credit) {
   while (caller.charge(budget, kPage)) ASSERT_LE(budget.held(), kWhole + kWhole / 64);
   another.act([&] { EXPECT_FALSE(other.charge(budget, 2 * kPage)); });
   EXPECT_GT(budget.held(), kWhole);
+}
+
+// All members of a group take over the same capacity, and none knows what the others free.
+TEST(Overdraft, NarrowInAGroup) {
+  constexpr std::uint64_t kWhole = 64 * kMiB;
+  Budget budget;
+  budget.configure(capacity(kWhole));
+  ASSERT_EQ(budget.group().join("unit-" + std::to_string(getpid()), kWhole), Group::Joined::fine);
+  EXPECT_TRUE(charge(budget, kWhole));
+  Caller caller;
+  budget.freed(10 * kWhole, nullptr, &caller.account);
+  while (caller.charge(budget, kPage)) ASSERT_LE(budget.held(), kWhole + kWhole / 256);
+  EXPECT_EQ(budget.held(), kWhole + kWhole / 256);
+  budget.group().leave();
 }
 
 TEST(Overdraft, NoneWhereGoingOverIsNotWanted) {
