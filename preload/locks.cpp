@@ -4,6 +4,7 @@
 #include "locks.hpp"
 
 #include <pthread.h>
+#include <threads.h>
 
 #include "engine/hot.hpp"
 #include "engine/outside.hpp"
@@ -17,6 +18,7 @@ template <class L>
 using Next = stealth::Interposed<int(L*)>;
 
 constinit Next<pthread_mutex_t> g_mutex_lock{"pthread_mutex_lock"};
+constinit Next<mtx_t> g_mtx_lock{"mtx_lock"};
 constinit Next<pthread_rwlock_t> g_rdlock{"pthread_rwlock_rdlock"};
 constinit Next<pthread_rwlock_t> g_wrlock{"pthread_rwlock_wrlock"};
 
@@ -38,10 +40,12 @@ inline int take(Next<L>& next, L* lock) noexcept {
 
 void stealth::find_locks() noexcept {
   static_cast<void>(g_mutex_lock.get());
+  static_cast<void>(g_mtx_lock.get());
   static_cast<void>(g_rdlock.get());
   static_cast<void>(g_wrlock.get());
 }
 
 STEALTH_EXPORT int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept { return take(g_mutex_lock, mutex); }
+STEALTH_EXPORT int mtx_lock(mtx_t* mutex) { return take(g_mtx_lock, mutex); }
 STEALTH_EXPORT int pthread_rwlock_rdlock(pthread_rwlock_t* lock) noexcept { return take(g_rdlock, lock); }
 STEALTH_EXPORT int pthread_rwlock_wrlock(pthread_rwlock_t* lock) noexcept { return take(g_wrlock, lock); }

@@ -51,22 +51,22 @@ struct stealth_buffer_pool_options {
 };
 
 /* Makes a pool whose buffers should together hold less than `target_size` bytes. `options` may be NULL: all defaults.
- * *pool is NULL where it fails. STEALTH_INVALID_OPTIONS: a target of 0, a factor that is none, unknown flags, a
- * structure of a later version with something in it that this one does not know. STEALTH_NOT_ENOUGH_MEMORY.
- * STEALTH_TOO_MANY: STEALTH_MOST_BUFFER_POOLS are there. */
+ * *pool is NULL where it fails. STEALTH_INVALID_OPTIONS: a target of 0 or above 2^62, a factor outside of 0 to 1,
+ * a max_buffer_size above 2^46, unknown flags, a structure of a later version with something in it that this one does
+ * not know. STEALTH_NOT_ENOUGH_MEMORY. STEALTH_TOO_MANY: STEALTH_MOST_BUFFER_POOLS are there. */
 int stealth_buffer_pool_create(uint64_t target_size, struct stealth_buffer_pool_options const* options,
                                stealth_buffer_pool** pool);
 
 #define STEALTH_MOST_BUFFER_POOLS 4096
 #define STEALTH_MOST_BUFFERS      65536 /* of all pools, idle ones included */
 
-/* Ends all waits at once, with STEALTH_POOL_CLOSED, as all later calls of the pool do, and gives idle buffers' memory
- * back. Buffers that are out stay readable, and give their memory back when they are put or released; they do not grow
- * any more, and are not written to. Twice is harmless. */
+/* Ends all waits at once, with STEALTH_POOL_CLOSED, as all later calls of the pool do (but close, destroy, stats and
+ * discount), and gives idle buffers' memory back. Buffers that are out stay readable, and give their memory back when
+ * they are put or released; they do not grow any more, and are not written to. Twice is harmless. */
 int stealth_buffer_pool_close(stealth_buffer_pool* pool);
 
-/* Closes the pool, and ends its handle. Buffers that are out outlive it, as told at close; their number is reported in
- * one line on stderr (unless STEALTH_VERBOSE=0). */
+/* Closes the pool, and ends its handle. Nobody else may be in a call with it but to wait. Buffers that are out outlive
+ * it, as told at close; their number is reported in one line on stderr (unless STEALTH_VERBOSE=0). */
 int stealth_buffer_pool_destroy(stealth_buffer_pool* pool);
 
 /* --- waiting ---------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ int stealth_buffer_pool_backoff(stealth_buffer_pool* pool, uint64_t* waited_ns);
 int stealth_buffer_pool_fill_ratio(stealth_buffer_pool* pool, double* ratio);
 
 /* Counts memory that the pool did not give as if it were a buffer's, after a wait like that of a get of a new one:
- * what a parser builds from a buffer, say. STEALTH_POOL_CLOSED. */
+ * what a parser builds from a buffer, say. STEALTH_POOL_CLOSED. STEALTH_OUT_OF_RANGE: more than 2^62 in all. */
 int stealth_buffer_pool_count(stealth_buffer_pool* pool, uint64_t bytes);
 /* Takes it off again, also after close. STEALTH_OUT_OF_RANGE: so much has not been counted. */
 int stealth_buffer_pool_discount(stealth_buffer_pool* pool, uint64_t bytes);
@@ -96,7 +96,8 @@ int stealth_buffer_pool_discount(stealth_buffer_pool* pool, uint64_t bytes);
  * STEALTH_TOO_MANY. STEALTH_NOT_SUPPORTED: the system cannot keep memory out of core dumps. */
 int stealth_buffer_pool_get(stealth_buffer_pool* pool, stealth_buffer** buffer);
 
-/* The same, with initial content; it waits once at most. STEALTH_OUT_OF_RANGE: more than max_buffer_size. */
+/* The same, with initial content; it waits once at most, and with STEALTH_BUFFERS_WRITE_BACKOFF also where an idle one
+ * is there, since the content is written. STEALTH_OUT_OF_RANGE: more than max_buffer_size. */
 int stealth_buffer_pool_make(stealth_buffer_pool* pool, void const* content, size_t size, stealth_buffer** buffer);
 
 /* Gives a buffer back; its handle ends, and its contents are gone. It is kept for the next get, with its memory, unless
@@ -117,7 +118,7 @@ int stealth_buffer_pool_trim(stealth_buffer_pool* pool, uint64_t* given_back);
 
 /* --- a buffer's contents ----------------------------------------------------------------------------
  * Concurrent calls take effect one after the other; a write that waits has no effect yet. Where `size` or `count` is 0
- * nothing happens, and nothing waits. Those that make it larger, and stealth_buffer_write_at(), wait where the pool has
+ * nothing changes, and nothing waits. Those that make it larger, and stealth_buffer_write_at(), wait where the pool has
  * STEALTH_BUFFERS_WRITE_BACKOFF; all of these fail with STEALTH_POOL_CLOSED once it is closed, with
  * STEALTH_OUT_OF_RANGE beyond max_buffer_size, and with STEALTH_NOT_ENOUGH_MEMORY. */
 
@@ -149,7 +150,8 @@ int stealth_buffer_iovec(stealth_buffer* buffer, uint64_t from, uint64_t to, str
 
 /* --- figures ---------------------------------------------------------------------------- */
 
-/* Begins with its own size, and later versions only add to its end. */
+/* Begins with its own size, and later versions only add to its end. Works after close, too. STEALTH_INVALID_ARGUMENT: a
+ * size that has no room for a figure. */
 struct stealth_buffer_pool_statistics {
   uint64_t size;      /* set it to sizeof(struct stealth_buffer_pool_statistics) before; after: the bytes filled in */
   uint64_t target;    /* bytes */

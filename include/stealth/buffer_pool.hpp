@@ -1,6 +1,7 @@
 // Buffers in C++20: growing memory that never moves, from pools that hold all of it together at a target by slowing
 // down those who want more. Thin over buffer_pool.h, which says more about each call. Thread-safe, Buffers too: several
-// threads may write to one. Moving, assigning and destroying an object are one thread's, as with any other.
+// threads may write to one. Moving, assigning and destroying an object are one thread's, as with any other. Sizes and
+// offsets are bytes.
 #ifndef STEALTH_BUFFER_POOL_HPP
 #define STEALTH_BUFFER_POOL_HPP
 
@@ -20,7 +21,7 @@
 namespace stealth {
 inline namespace v0 {
 
-// What is 0 takes its default.
+// What is 0 takes its default: a very small randomization_factor, not 0, is for waits that are always the same.
 struct BufferPoolOptions {
   std::size_t max_pool_size = 27;  // idle buffers that are kept; larger ones than target / max_pool_size are not
   std::chrono::nanoseconds initial_interval = std::chrono::milliseconds(500);  // waited just at the target
@@ -36,7 +37,8 @@ struct BufferPoolOptions {
 };
 
 // A buffer of a BufferPool, which goes back when this dies. Movable; empty by default and after it was moved from or
-// put: then calls fail with invalid_handle. It may outlive its pool: it is then readable, and no longer written to.
+// put: then calls fail with invalid_handle (those that tell no errors do nothing, and return 0). It may outlive its
+// pool: it is then readable, and no longer written to.
 //
 // What makes it larger, and write_at, waits where the pool has write_backoff and is at its target or above; and fails
 // with pool_closed, out_of_range (beyond max_buffer_size) or not_enough_memory, without having changed anything.
@@ -235,7 +237,8 @@ class [[nodiscard]] Buffer {
 // one that was moved from has no buffers, and its calls fail with invalid_handle.
 class BufferPool {
  public:
-  // invalid_options (a target of 0, a negative time, a factor that is none), not_enough_memory, too_many.
+  // invalid_options (a target of 0 or above 2^62, a negative time, a factor outside of 0 to 1, a max_buffer_size above
+  // 2^46), not_enough_memory, too_many.
   explicit BufferPool(std::size_t target_size, BufferPoolOptions const& options = {}) {
     std::error_code error;
     create(target_size, options, error);
@@ -259,7 +262,7 @@ class BufferPool {
   ~BufferPool() { destroy(); }
 
   // An idle buffer at once, the one that was used last first; else a new one, after a wait where the pool is at its
-  // target or above. pool_closed, not_enough_memory, too_many.
+  // target or above. pool_closed, not_enough_memory, too_many, not_supported (memory cannot be kept out of core dumps).
   [[nodiscard]] Buffer get() {
     std::error_code error;
     Buffer buffer = get(error);
@@ -272,7 +275,8 @@ class BufferPool {
     error = detail::error_from(stealth_buffer_pool_get(pool_, &buffer));
     return Buffer(buffer);
   }
-  // With initial content, counted like any other. As get(), and out_of_range beyond max_buffer_size.
+  // With initial content, counted like any other; with write_backoff it waits though an idle buffer is there. As get(),
+  // and out_of_range beyond max_buffer_size.
   [[nodiscard]] Buffer make_buffer(std::span<std::byte const> content) {
     std::error_code error;
     Buffer buffer = make_buffer(content, error);

@@ -16,7 +16,7 @@ enum stealth_error {
   STEALTH_NOT_SUPPORTED = 5,           /* the value is right, and this version or system does not act on it */
   STEALTH_NOT_ENOUGH_MEMORY = 6,       /* the system gives no memory, or the capacity is reached and refuses */
   STEALTH_NO_THREAD = 7,               /* the system gives no thread */
-  STEALTH_TOO_MANY = 8,                /* so many subscriptions or pools cannot be had */
+  STEALTH_TOO_MANY = 8,                /* so many subscriptions, pools or buffers cannot be had */
   STEALTH_INVALID_HANDLE = 9,          /* not a handle of this kind, or what it stood for has ended before */
   STEALTH_POOL_FULL = 10,              /* no block is free, and the pool has as many as it may have */
   STEALTH_PREALLOC_OUT_OF_BOUNDS = 11, /* more blocks to preallocate than the pool may have */
@@ -27,7 +27,8 @@ enum stealth_error {
   STEALTH_INVALID_OPTIONS = 16         /* options that cannot be met, each by itself or together */
 };
 
-/* What an error means, and what can be done about it: one line for any number, valid for the life of the process. */
+/* What an error means, and what can be done about it: one line for any number, valid for the life of the process.
+ * For any thread at any time, but not for signal handlers. */
 char const* stealth_error_message(int error);
 
 #ifdef __cplusplus

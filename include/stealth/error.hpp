@@ -3,6 +3,10 @@
 #ifndef STEALTH_ERROR_HPP
 #define STEALTH_ERROR_HPP
 
+#if __cplusplus <= 201703L
+#error "libstealth's C++ headers need C++20; the C headers do not"
+#endif
+
 #include <stealth/error.h>
 
 #include <cstddef>
@@ -23,7 +27,7 @@ enum class errc {
   not_supported = STEALTH_NOT_SUPPORTED,          // this version or system does not act on the value
   not_enough_memory = STEALTH_NOT_ENOUGH_MEMORY,  // == std::errc::not_enough_memory
   no_thread = STEALTH_NO_THREAD,                  // == std::errc::resource_unavailable_try_again
-  too_many = STEALTH_TOO_MANY,                    // so many subscriptions or pools cannot be had
+  too_many = STEALTH_TOO_MANY,                    // so many subscriptions, pools or buffers
   invalid_handle = STEALTH_INVALID_HANDLE,
   pool_full = STEALTH_POOL_FULL,                            // no block is free, and the pool has as many as it may have
   prealloc_out_of_bounds = STEALTH_PREALLOC_OUT_OF_BOUNDS,  // more blocks to preallocate than the pool may have
@@ -34,7 +38,7 @@ enum class errc {
   invalid_options = STEALTH_INVALID_OPTIONS,  // options that cannot be met
 };
 
-// Its name is "stealth"; its messages say what, why, and what to do.
+// Its name is "stealth"; its messages say what, why, and what to do. For any thread at any time.
 [[nodiscard]] __attribute__((visibility("default"))) std::error_category const& category() noexcept;
 [[nodiscard]] inline std::error_code make_error_code(errc error) noexcept {
   return {static_cast<int>(error), category()};

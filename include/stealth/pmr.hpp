@@ -56,7 +56,8 @@ class BlockSource {
 // What a PoolResource does when its pool has no block left.
 enum class WhenFull {
   fail,          // std::bad_alloc: the pool's max_blocks is a limit
-  use_upstream,  // the request goes upstream
+  use_upstream,  // the request goes upstream; then all must be back before the pool is closed, since what comes back
+                 // later is taken for a block, which went with the pool
 };
 
 // Requests that fit into a block of the pool get one; larger ones, and such of larger alignment, go upstream.
@@ -97,8 +98,9 @@ class PoolResource final : public std::pmr::memory_resource {
 };
 
 // For containers that take an allocator: std::list<int, stealth::PoolAllocator<int>>
-// list{stealth::PoolAllocator<int>(pool)}. What fits into a block is a block; larger arrays come from operator new. A
-// full pool is std::bad_alloc.
+// list{stealth::PoolAllocator<int>(pool)}. What fits into a block is a block; larger arrays come from operator new.
+// std::bad_alloc where the pool is full or closed or there is no memory, std::bad_array_new_length where the size
+// cannot be told. Thread-safe. The pool must outlive it, and what was allocated through it.
 template <class T>
 class PoolAllocator {
  public:

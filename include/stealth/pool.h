@@ -57,11 +57,12 @@ struct stealth_pool_options {
 };
 
 /* Makes a pool of at most `max_blocks` blocks. Addresses for all of them are reserved now, memory comes with each
- * block. `options` may be NULL: all defaults. *pool is NULL where it fails. STEALTH_INVALID_OPTIONS: no blocks, or more
- * bytes than addresses (2^46), an alignment that is none, unknown flags, a structure of a later version with something
- * in it that this one does not know. STEALTH_PREALLOC_OUT_OF_BOUNDS. STEALTH_NOT_ENOUGH_MEMORY: addresses, memory,
- * RLIMIT_MEMLOCK or the capacity do not suffice; what was preallocated by then has gone back. STEALTH_NOT_SUPPORTED:
- * the system cannot keep memory out of core dumps. STEALTH_TOO_MANY: STEALTH_MOST_POOLS are there. */
+ * block. `options` may be NULL: all defaults. *pool is NULL where it fails. STEALTH_INVALID_OPTIONS: no blocks, or
+ * more than 2^30 - 2; more bytes together than 2^46; an alignment that is not a power of two; unknown flags; a
+ * structure of a later version with something in it that this one does not know. STEALTH_PREALLOC_OUT_OF_BOUNDS.
+ * STEALTH_NOT_ENOUGH_MEMORY: addresses, memory, RLIMIT_MEMLOCK or the capacity do not suffice; what was preallocated by
+ * then has gone back. STEALTH_NOT_SUPPORTED: the system cannot keep memory out of core dumps. STEALTH_TOO_MANY:
+ * STEALTH_MOST_POOLS are there. */
 int stealth_pool_create(uint64_t max_blocks, struct stealth_pool_options const* options, stealth_pool** pool);
 
 #define STEALTH_MOST_POOLS 16384
@@ -69,10 +70,12 @@ int stealth_pool_create(uint64_t max_blocks, struct stealth_pool_options const* 
 /* Gives all of the pool's memory back to the kernel at once. Blocks that are still out are gone, too: touching them
  * ends the program (SIGSEGV), also later, since their addresses are not used again soon; their number is reported in
  * one line on stderr (unless STEALTH_VERBOSE=0). Calls that are under way end first, those that wait with
- * STEALTH_POOL_CLOSED. Afterwards the pool's functions return that, and its counts are 0. Twice is harmless. */
+ * STEALTH_POOL_CLOSED. Afterwards all but close, destroy and stats return that, and its counts are 0. Twice is
+ * harmless. */
 int stealth_pool_close(stealth_pool* pool);
 
-/* Closes the pool, and ends its handle. Nobody else may be in a call with it, but to stay in a wait is fine. */
+/* Closes the pool, and ends its handle. Nobody else may be in a call with it but to wait, as with any object that ends.
+ */
 int stealth_pool_destroy(stealth_pool* pool);
 
 /* --- blocks ---------------------------------------------------------------------------- */
@@ -82,8 +85,8 @@ int stealth_pool_destroy(stealth_pool* pool);
  * STEALTH_POOL_FULL: max_blocks are out, and none is free anywhere. STEALTH_POOL_CLOSED, STEALTH_NOT_ENOUGH_MEMORY. */
 STEALTH_DIRECT int stealth_pool_get(stealth_pool* pool, void** block);
 
-/* As stealth_pool_get(), but where the pool is full, or the capacity has no room for a new block, it waits for one to
- * come back: at least for `timeout_ns`, also where no other thread is there to put one.
+/* As stealth_pool_get(), but where the pool is full, or there is no memory or no capacity for a new block, it waits for
+ * one to come back: at least for `timeout_ns`, also where no other thread is there to put one.
  * STEALTH_TIMED_OUT, STEALTH_POOL_CLOSED. */
 int stealth_pool_get_for(stealth_pool* pool, uint64_t timeout_ns, void** block);
 
@@ -96,7 +99,9 @@ int stealth_pool_get_until(stealth_pool* pool, uint64_t monotonic_ns, void** blo
 STEALTH_DIRECT int stealth_pool_put(stealth_pool* pool, void* block, size_t size);
 
 /* `count` blocks, or none at all. As stealth_pool_get(). The pointers lie `stride` bytes apart, so that they may be
- * members of structures: sizeof(void*) for a plain array. STEALTH_INVALID_ARGUMENT for a smaller stride. */
+ * members of structures: sizeof(void*) for a plain array. STEALTH_INVALID_ARGUMENT for a smaller stride.
+ * What the array held is overwritten, and not put back: with NULL where it fails. STEALTH_POOL_FULL: there are fewer.
+ */
 int stealth_pool_get_bulk(stealth_pool* pool, void** blocks, size_t count, size_t stride);
 
 /* Gives `count` blocks back, or, where one of them may not be put, none. NULL is passed over. As stealth_pool_put(). */
@@ -107,13 +112,14 @@ int stealth_pool_put_bulk(stealth_pool* pool, void* const* blocks, size_t count,
  * is in use. STEALTH_POOL_CLOSED. */
 int stealth_pool_trim(stealth_pool* pool, uint64_t* given_back);
 
-/* Puts into *owns whether the address lies in a block of this pool that is in use: 1 or 0. */
+/* Puts into *owns whether the address lies in a block of this pool that is in use: 1 or 0. STEALTH_POOL_CLOSED. */
 int stealth_pool_owns(stealth_pool* pool, void const* address, int* owns);
 
 /* --- figures ---------------------------------------------------------------------------- */
 
 /* Begins with its own size, and later versions only add to its end. Exact when no call is in flight; in the midst of
- * others each figure is one that a moment of them had. All but the first four are 0 once the pool is closed. */
+ * others each figure is one that a moment of them had. All but the first four are 0 once the pool is closed: this
+ * function works then, too. STEALTH_INVALID_ARGUMENT: a size that has no room for a figure. */
 struct stealth_pool_statistics {
   uint64_t size;       /* set it to sizeof(struct stealth_pool_statistics) before; after: the bytes filled in */
   uint64_t block_size; /* as asked for */

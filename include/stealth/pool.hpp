@@ -1,5 +1,6 @@
 // Explicit pools in C++20: blocks of one size, cut from an address range of their own. Thin over pool.h, which says
-// more about each call. Thread-safe, but a single Block is one thread's at a time, like any other object.
+// more about each call. Thread-safe, but a single Block is one thread's at a time, like any other object, and a Pool
+// ends or moves when nobody is in a call with it. Sizes and alignments are bytes.
 #ifndef STEALTH_POOL_HPP
 #define STEALTH_POOL_HPP
 
@@ -16,7 +17,7 @@
 namespace stealth {
 inline namespace v0 {
 
-// What is 0 or false is the default.
+// 0 or false is the default, but of block_size.
 struct PoolOptions {
   std::size_t block_size = STEALTH_POOL_DEFAULT_BLOCK_SIZE;  // bytes, any number but 0
   std::size_t preallocate = 0;                               // blocks that are mapped and touched at once
@@ -82,12 +83,13 @@ class [[nodiscard]] Block {
 };
 
 // A pool of at most max_blocks blocks. Movable; a pool that was moved from has no blocks, and its calls fail with
-// invalid_handle. Blocks keep to the pool wherever it moves.
+// invalid_handle (those that tell no errors do nothing, and return 0). Blocks keep to the pool wherever it moves.
 class Pool {
  public:
   // Reserves addresses for all of its blocks, and maps and touches options.preallocate of them.
-  // invalid_options (no blocks, a size of 0, more bytes than there are addresses, an alignment that is none),
-  // prealloc_out_of_bounds, not_enough_memory (what was preallocated by then has gone back), not_supported, too_many.
+  // invalid_options (no blocks or more than 2^30 - 2, a size of 0, more bytes than 2^46, an alignment that is no power
+  // of two), prealloc_out_of_bounds, not_enough_memory (what was preallocated by then has gone back), not_supported,
+  // too_many.
   explicit Pool(std::size_t max_blocks, PoolOptions const& options = {}) {
     std::error_code error;
     create(max_blocks, options, error);
@@ -97,12 +99,13 @@ class Pool {
   Pool(std::size_t max_blocks, PoolOptions const& options, std::error_code& error) noexcept {
     create(max_blocks, options, error);
   }
-  Pool(Pool&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), block_size_(other.block_size_) {}
+  Pool(Pool&& other) noexcept
+      : pool_(std::exchange(other.pool_, nullptr)), block_size_(std::exchange(other.block_size_, 0)) {}
   Pool& operator=(Pool&& other) noexcept {
     if (this != &other) {
       destroy();
       pool_ = std::exchange(other.pool_, nullptr);
-      block_size_ = other.block_size_;
+      block_size_ = std::exchange(other.block_size_, 0);
     }
     return *this;
   }
@@ -128,7 +131,8 @@ class Pool {
     return made(code, block, error);
   }
 
-  // Waits for a block to come back where the pool is full; the full time, also where no other thread could put one.
+  // Waits for a block to come back where the pool is full, or there is no memory or capacity for a new one: the full
+  // time, also where no other thread could put one.
   // timed_out, pool_closed.
   template <class Rep, class Period>
   [[nodiscard]] Block get_for(std::chrono::duration<Rep, Period> timeout) {
@@ -170,7 +174,8 @@ class Pool {
   void put(std::span<std::byte> block, std::error_code& error) noexcept {
     error = detail::error_from(stealth_pool_put(pool_, block.data(), block.size()));
   }
-  // The block is empty afterwards; one of another pool is left as it is: invalid_block.
+  // The block is empty afterwards; where it fails it is left as it is. One of another pool, and an empty one, is
+  // invalid_block.
   void put(Block&& block) {
     std::error_code error;
     put(std::move(block), error);
@@ -183,7 +188,8 @@ class Pool {
 
   // --- several at once ---
 
-  // Fills all of `blocks`, or none; what they held before goes back first. As get().
+  // Fills all of `blocks`, or none. What they held before goes back first, also where it then fails. As get();
+  // pool_full: there are fewer.
   void get_bulk(std::span<Block> blocks) {
     std::error_code error;
     get_bulk(blocks, error);

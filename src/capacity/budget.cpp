@@ -248,10 +248,11 @@ void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, C
   stalls_.observed(unpriced * 1'000'000 / (max(rates.reusable.now, std::uint64_t{kMiB}) / 1000) * askers);
 }
 
-std::uint64_t Budget::end_advance(ThreadAccount& account) noexcept {
-  std::uint64_t const bytes = std::exchange(account.advance, 0);
-  if (bytes != 0) in_advance_.fetch_sub(bytes, kRelaxed);
-  return bytes;
+// By all threads together, beyond the capacity or what the policy has granted beyond it.
+bool Budget::take_in_advance(std::size_t bytes) noexcept {
+  std::uint64_t const whole = capacity();
+  if (used() <= whole) granted_to_.store(0, kRelaxed);
+  return take(bytes, max(whole, granted_to_.load(kRelaxed)) + advance_bytes(whole));
 }
 
 void Budget::settle(ThreadAccount& account) noexcept {
@@ -377,14 +378,17 @@ void Budget::reset(ThreadAccount& account) noexcept {
   account.fruitless = account.in_vain = 0;
   account.trust = 0;
   account.spent = account.takes_locks = false;
-  account.due_ns = 0;
-  static_cast<void>(end_advance(account));
+  account.debts_put_off = 0;
+  account.advance = 0;
 }
 
 void Budget::forget_waiter(ThreadAccount& account) noexcept {
   std::uint64_t const granted = std::exchange(account.waiter.granted, 0);
   held_.fetch_sub(granted + std::exchange(account.prepaid, 0), kRelaxed);
   account.waiter.queued = false;
+  account.takes_locks = false;
+  account.debts_put_off = 0;
+  account.advance = 0;
 }
 
 void Budget::stop_waiting() noexcept {

@@ -78,15 +78,16 @@ struct ThreadAccount {
   std::uint64_t asked_at_ns;      // Flow::count_asker
   std::uint64_t reclaimed_at_ns;  // when the engine last looked for idle memory on its behalf
   std::uint32_t random;
-  std::uint8_t fruitless;  // sleeps in a row, each the shorter
-  std::int8_t trust;       // patience_ns
-  std::uint8_t in_vain;    // waits in a row that were
-  bool spent;              // the budget is used up: no waiting until a quarter of it is back
-  bool takes_locks;        // about_to_lock() has been called since it was last asked for
-  std::uint32_t due_kind;  // Place::kind of what was put off last
-  std::uint64_t due_ns;    // put off until it takes its next lock: sleeps,
-  std::uint64_t advance;   // and the wait for bytes that it has taken over the capacity meanwhile
-  std::uint64_t prepaid;   // bytes that a releaser has charged for its request, and that it has taken from the queue
+  std::uint8_t fruitless;      // sleeps in a row, each the shorter
+  std::int8_t trust;           // patience_ns
+  std::uint8_t in_vain;        // waits in a row that were
+  bool spent;                  // the budget is used up: no waiting until a quarter of it is back
+  bool takes_locks;            // about_to_lock() has been called since it was last asked for
+  std::uint8_t debts_put_off;  // until it takes its next lock
+  std::uint32_t due_kind;      // Place::kind of what was put off last
+  std::uint64_t due_until_ns;  // until when it should have slept for them
+  std::uint64_t advance;       // bytes that it has taken over the capacity, and not waited for yet
+  std::uint64_t prepaid;  // bytes that a releaser has charged for its request, and that it has taken from the queue
   Waiter waiter;
 };
 
@@ -139,8 +140,6 @@ class Budget {
   [[nodiscard]] bool try_charge(std::size_t bytes, Charge& charge) noexcept;
   // For what must not fail.
   void charge_anyhow(std::size_t bytes) noexcept;
-  // What the thread has taken in advance, to be asked for now.
-  [[nodiscard]] std::uint64_t end_advance(ThreadAccount& account) noexcept;
   // Ends a request: gives back what was reserved for it and not used.
   void settle(ThreadAccount& account) noexcept;
   void release(std::size_t bytes) noexcept;
@@ -205,6 +204,7 @@ class Budget {
   [[nodiscard]] bool admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now,
                                       Charge& charge) noexcept;
   [[nodiscard]] bool take(std::size_t bytes, std::uint64_t most_used) noexcept;
+  [[nodiscard]] bool take_in_advance(std::size_t bytes) noexcept;
   [[nodiscard]] bool frees_alone(std::uint64_t now) const noexcept;
   [[nodiscard]] std::uint64_t credit_margin(std::uint64_t now) const noexcept;
   void observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept;
@@ -249,7 +249,7 @@ class Budget {
   };
   Sample older_, newer_;                      // taken when looking, kSettleNs apart or more
   std::atomic<std::uint64_t> stranded_{0};    // bytes freed to heaps that nobody waits for, since somebody was told
-  std::atomic<std::uint64_t> in_advance_{0};  // the sum of all accounts' `advance`
+  std::atomic<std::uint64_t> granted_to_{0};  // used at the last grant; 0: has been back below the capacity since
   std::atomic<std::uint64_t> unpriced_{0};    // observe: bytes whose delay is not computed yet
   std::atomic<bool> stopped_{false};
   std::atomic<bool> first_delay_reported_{false};

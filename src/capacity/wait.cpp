@@ -179,31 +179,29 @@ std::uint64_t Wait::first_sleep(std::uint64_t ns, std::uint64_t now) noexcept {
 }
 
 // A thread that takes locks may hold one now, which those who could release something need. It waits where it takes its
-// next one: as long as that comes soon, and goes over the capacity by little, if it may at all.
+// next one: if that comes soon, and the process goes over the capacity by little, if it may at all.
 bool Wait::put_off() noexcept {
   ThreadAccount& account = *charge_.account;
   if (charge_.at_once || !account.takes_locks) return false;
   if (charge_.refusal == Refusal::delay) {
-    if (account.due_ns + charge_.delay_ns <= limits_.max_wait_ns) {
-      account.due_ns += charge_.delay_ns;
+    if (account.debts_put_off < kMostDebtsPutOff) {
+      ++account.debts_put_off;
+      account.due_until_ns = os::monotonic_ns() + charge_.delay_ns;  // which holds those before it
       account.due_kind = place_.kind;
       return charge_.paid = true;
     }
-  } else if (budget_.limits().on_exhausted == OnExhausted::grant) {
-    std::uint64_t const most = advance_bytes(budget_.capacity());
-    bool const few = budget_.in_advance_.load(kRelaxed) < most * kMostInAdvance;
-    if (few && account.advance + charge_.wanted <= most) {
-      account.advance += charge_.wanted;
-      account.due_kind = place_.kind;
-      budget_.in_advance_.fetch_add(charge_.wanted, kRelaxed);
-      charge_.level = Level::over;
-      return true;
-    }
+  } else if (budget_.limits().on_exhausted != OnExhausted::grant) {
+    return false;
+  } else if (account.advance == 0 || account.advance + charge_.wanted <= advance_bytes(budget_.capacity()) / 2) {
+    if (!budget_.take_in_advance(charge_.wanted)) return false;
+    account.prepaid += charge_.wanted;
+    account.advance += charge_.wanted;
+    account.due_kind = place_.kind;
+    return true;
   }
-  // No lock came; it waits here, for that, too.
-  account.takes_locks = false;
-  charge_.delay_ns += std::exchange(account.due_ns, 0);
-  static_cast<void>(budget_.end_advance(account));
+  account.takes_locks = false;  // none came
+  account.debts_put_off = 0;
+  account.advance = 0;
   return false;
 }
 
@@ -322,6 +320,7 @@ Verdict Wait::decide() noexcept {
   if (first) report(what, " exhausted: ", why, "; going over it (STEALTH_ON_EXHAUSTED=grant)");
   budget_.stalls_.granted(place_.kind);
   if (for_pages_) {
+    budget_.granted_to_.store(budget_.used() + charge_.wanted, kRelaxed);
     std::uint8_t& in_vain = charge_.account->in_vain;
     std::uint64_t const grant = grant_bytes(budget_.capacity(), in_vain, budget_.queue_.count());
     if (in_vain < UINT8_MAX) ++in_vain;

@@ -126,16 +126,18 @@ void allow_waits() noexcept { --t_thread.no_waits; }
 namespace {
 
 void sleep_what_was_put_off(Heap& heap) {
-  std::uint64_t const ns = std::exchange(heap.account.due_ns, 0);
-  if (ns == 0) return;
-  Charge charge{.account = &heap.account, .at_once = true, .refusal = Refusal::delay, .delay_ns = ns};
-  static_cast<void>(Wait(g_budget, charge, {heap.account.due_kind, &heap}, may_wait).step(true));
+  ThreadAccount& account = heap.account;
+  std::uint64_t const now = os::monotonic_ns();
+  if (std::exchange(account.debts_put_off, 0) == 0 || account.due_until_ns <= now) return;
+  Charge charge{
+      .account = &account, .at_once = true, .refusal = Refusal::delay, .delay_ns = account.due_until_ns - now};
+  static_cast<void>(Wait(g_budget, charge, {account.due_kind, &heap}, may_wait).step(true));
 }
 
 // As if it were asked for now: charged once more, as anything is, and then once less.
 void ask_for_advance(Heap& heap) {
-  std::uint64_t const bytes = g_budget.end_advance(heap.account);
-  if (bytes == 0) return;
+  std::uint64_t const bytes = std::exchange(heap.account.advance, 0);
+  if (bytes == 0 || g_budget.limits().on_exhausted != OnExhausted::grant) return;
   auto attempt = [bytes](Charge& charge) {
     return g_budget.try_charge(bytes, charge) ? Outcome::done : Outcome::over_capacity;
   };
@@ -149,9 +151,9 @@ void ask_for_advance(Heap& heap) {
 }  // namespace
 
 void about_to_lock() noexcept {
-  t_thread.watches_locks = false;
   Heap* const heap = t_thread.own;
-  if (t_thread.busy || heap == nullptr) return;
+  if (t_thread.busy || heap == nullptr) return;  // in a handler that interrupted the slow path
+  t_thread.watches_locks = false;
   Busy const busy;
   heap->account.takes_locks = true;
   sleep_what_was_put_off(*heap);

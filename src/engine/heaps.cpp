@@ -9,7 +9,8 @@
 namespace stealth {
 
 constinit Heap g_no_heap = {.id = ~std::uint32_t{0} << kIdShift};
-constinit thread_local Thread t_thread __attribute__((tls_model("initial-exec"))) = {&g_no_heap, nullptr, false, 0, 0, false};
+constinit thread_local Thread t_thread
+    __attribute__((tls_model("initial-exec"))) = {&g_no_heap, nullptr, false, 0, 0, false};
 constinit Heap g_shared_heap = {.id = std::uint32_t{1} << kIdShift};
 
 namespace {

@@ -165,10 +165,11 @@ STEALTH_API int stealth_pool_get_for(stealth_pool* pool, uint64_t timeout_ns, vo
 }
 
 STEALTH_API int stealth_pool_get_bulk(stealth_pool* pool, void** blocks, size_t count, size_t stride) {
-  PoolCore* const core = core_of(pool);
-  if (core == nullptr) return STEALTH_INVALID_HANDLE;
   if ((blocks == nullptr && count != 0) || stride < sizeof *blocks) return STEALTH_INVALID_ARGUMENT;
-  return core->take(pool, stealth::Pointers(blocks, stride), count, PoolCore::kNoWait);
+  stealth::Pointers const out(blocks, stride);
+  if (PoolCore* const core = core_of(pool); core != nullptr) return core->take(pool, out, count, PoolCore::kNoWait);
+  for (std::size_t n = 0; n < count; ++n) out[n] = nullptr;
+  return STEALTH_INVALID_HANDLE;
 }
 
 STEALTH_API int stealth_pool_put_bulk(stealth_pool* pool, void* const* blocks, size_t count, size_t stride) {

@@ -95,6 +95,8 @@ stealth_error PoolCore::begin(std::uint64_t max_blocks, struct stealth_pool_opti
 stealth_error PoolCore::preallocate(std::uint64_t blocks) noexcept {
   if (blocks == 0) return STEALTH_OK;
   std::size_t const bytes = align_up(blocks * stride_, granule_);
+  // Touched page by page it would be given until nothing is left, and then some process be killed for it.
+  if (bytes > os::physical_memory()) return STEALTH_NOT_ENOUGH_MEMORY;
   if (!memory::charge(bytes, Waiting::as_malloc)) return STEALTH_NOT_ENOUGH_MEMORY;
   charged_ = bytes;
   bool const marks = shares_granules();

@@ -2,6 +2,7 @@
  * main. */
 #include <errno.h>
 #include <pthread.h>
+#include <threads.h>
 
 #include "../support/test.h"
 
@@ -15,10 +16,20 @@ static void* owner_dies(void* mutex) {
   return NULL;
 }
 
+/* Else nothing is tested here. */
+static int stands_in_front(const char* name) {
+  Dl_info info;
+  void* symbol = dlsym(RTLD_DEFAULT, name);
+  return symbol != NULL && dladdr(symbol, &info) != 0 && strstr(info.dli_fname, "libstealth.so") != NULL;
+}
+
 int main(void) {
   pthread_mutexattr_t kind;
   pthread_mutex_t mutex;
+  mtx_t plain;
   require_stealth();
+  CHECK(standing_in() || (stands_in_front("pthread_mutex_lock") && stands_in_front("mtx_lock") &&
+                          stands_in_front("pthread_rwlock_rdlock") && stands_in_front("pthread_rwlock_wrlock")));
   CHECK(early_result == 0 && pthread_mutex_trylock(&early) == EBUSY && pthread_mutex_unlock(&early) == 0);
 
   CHECK(pthread_mutexattr_init(&kind) == 0);
@@ -39,6 +50,10 @@ int main(void) {
   CHECK(pthread_mutex_lock(&mutex) == EOWNERDEAD && pthread_mutex_consistent(&mutex) == 0);
   CHECK(pthread_mutex_unlock(&mutex) == 0);
   CHECK(pthread_mutex_destroy(&mutex) == 0 && pthread_mutexattr_destroy(&kind) == 0);
+
+  CHECK(mtx_init(&plain, mtx_plain) == thrd_success && mtx_lock(&plain) == thrd_success);
+  CHECK(mtx_trylock(&plain) == thrd_busy && mtx_unlock(&plain) == thrd_success);
+  mtx_destroy(&plain);
 
   pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
   CHECK(pthread_rwlock_rdlock(&lock) == 0 && pthread_rwlock_rdlock(&lock) == 0);

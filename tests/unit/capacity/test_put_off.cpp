@@ -20,32 +20,37 @@ struct Locker : Caller {
   Locker() { account.takes_locks = true; }
 };
 
-TEST_F(PutOff, DelaysAddUp) {
+// Debts are slept for one after the other, so the last one's end is that of all.
+TEST_F(PutOff, DebtsAreDueWhenTheLastOneIs) {
   CapacityLimits limits = full_at(kWhole, 500);
   limits.backoff.max_wait_ns = 100 * kMs;
   budget_.configure(limits);
   ASSERT_TRUE(charge(budget_, 60 * kMiB));
   free_elsewhere();
   Locker caller;
-  EXPECT_EQ(take(caller, 64 * kKiB, Verdict::again), 0u);
-  std::uint64_t const first = caller.account.due_ns;
-  EXPECT_GE(first, kShortestSleep);
-  EXPECT_EQ(take(caller, 64 * kKiB, Verdict::again), 0u);
-  EXPECT_GT(caller.account.due_ns, first);
-  EXPECT_EQ(budget_.held(), 60 * kMiB + 128 * kKiB) << "it has them";
+  std::uint64_t const quantum = debt_quantum(kWhole);
+  std::uint64_t const rate = admission_rate(kWhole, 60 * kMiB, 0);  // less as it fills up
+  EXPECT_EQ(take(caller, quantum, Verdict::again), 0u);             // what unused time is good for
+  for (std::uint64_t n = 1; n <= 8; ++n) {
+    EXPECT_EQ(take(caller, quantum, Verdict::again), 0u) << n;
+    EXPECT_EQ(caller.account.debts_put_off, n);
+    std::uint64_t const due = caller.account.due_until_ns - dream_.now();
+    std::uint64_t const owed = n * quantum * 1'000'000 / (rate / 1000);
+    EXPECT_GE(due, owed * 9 / 10) << n;
+    EXPECT_LE(due, owed * 13 / 10) << n;
+  }
+  EXPECT_EQ(budget_.held(), 60 * kMiB + 9 * quantum) << "it has them";
   EXPECT_TRUE(caller.account.takes_locks);
 }
 
-TEST_F(PutOff, NoLockCameForALongDelay) {
-  CapacityLimits limits = full_at(kWhole, 500);
-  limits.backoff.max_wait_ns = 100 * kMs;
-  budget_.configure(limits);
+TEST_F(PutOff, NoLockCameForManyDebts) {
+  budget_.configure(full_at(kWhole, 500));
   ASSERT_TRUE(charge(budget_, 60 * kMiB));
   free_elsewhere();
   Locker caller;
-  caller.account.due_ns = 99 * kMs + kMs / 2;
-  EXPECT_GE(take(caller, kMiB, Verdict::again), 99 * kMs) << "for what was put off, too";
-  EXPECT_EQ(caller.account.due_ns, 0u);
+  caller.account.debts_put_off = kMostDebtsPutOff;
+  EXPECT_GT(take(caller, kMiB, Verdict::again), 0u);
+  EXPECT_EQ(caller.account.debts_put_off, 0u);
   EXPECT_FALSE(caller.account.takes_locks);
 }
 
@@ -53,7 +58,7 @@ TEST_F(PutOff, OverTheCapacityByLittle) {
   fill(full_at(kWhole, 500, OnExhausted::grant));
   free_elsewhere();
   Locker caller;
-  std::uint64_t const most = advance_bytes(kWhole);
+  std::uint64_t const most = advance_bytes(kWhole) / 2;
   EXPECT_EQ(take(caller, most / 2, Verdict::again), 0u);
   EXPECT_EQ(take(caller, most / 2, Verdict::again), 0u);
   EXPECT_EQ(caller.account.advance, most);
@@ -65,12 +70,17 @@ TEST_F(PutOff, OverTheCapacityByLittle) {
   EXPECT_EQ(take(caller, kPage, Verdict::again), 0u) << "the rest of the grant";
 }
 
+TEST_F(PutOff, OneRequestMayBeLarger) {
+  fill(full_at(kWhole, 500, OnExhausted::grant));
+  Locker caller;
+  EXPECT_EQ(take(caller, advance_bytes(kWhole), Verdict::again), 0u);
+  Locker another;
+  EXPECT_GT(take(another, advance_bytes(kWhole) + kPage, Verdict::granted), 0u);
+}
+
 TEST_F(PutOff, WhatIsAskedForIsNotPutOffAgain) {
   fill(full_at(kWhole, 500, OnExhausted::grant));
   Locker caller;
-  EXPECT_EQ(take(caller, kPage, Verdict::again), 0u);
-  EXPECT_EQ(budget_.end_advance(caller.account), kPage);
-  EXPECT_EQ(budget_.end_advance(caller.account), 0u) << "once";
   Charge charge{.level = Level::within, .account = &caller.account, .at_once = true};
   ASSERT_FALSE(budget_.try_charge(kPage, charge));
   std::uint64_t const begin = dream_.now();
@@ -79,6 +89,20 @@ TEST_F(PutOff, WhatIsAskedForIsNotPutOffAgain) {
     while (wait.step(true) == Verdict::again) wait.claim();
   }
   EXPECT_GT(dream_.now(), begin);
+  EXPECT_EQ(caller.account.advance, 0u);
+}
+
+// However many threads there are, and whether they come back or not: all of it together is bounded, exactly.
+TEST_F(PutOff, OfAllThreadsTogether) {
+  fill(full_at(kWhole, 500, OnExhausted::grant));
+  std::uint64_t const most = advance_bytes(kWhole);
+  std::vector<Locker> callers(most / (64 * kKiB) + 1);
+  for (std::size_t i = 0; i + 1 < callers.size(); ++i) EXPECT_EQ(take(callers[i], 64 * kKiB, Verdict::again), 0u) << i;
+  EXPECT_GT(take(callers.back(), 64 * kKiB, Verdict::granted), 0u);
+  EXPECT_TRUE(callers.back().account.takes_locks) << "that is no fault of its own";
+  EXPECT_EQ(take(callers.back(), 64 * kKiB, Verdict::again), 0u) << "beyond what was granted, too";
+  budget_.release(budget_.held() - kWhole);
+  EXPECT_EQ(take(callers.back(), 64 * kKiB, Verdict::again), 0u) << "it had an advance, and has not been asked for it";
 }
 
 TEST_F(PutOff, NothingBeyondTheCapacityWhereItIsToHold) {
@@ -94,19 +118,6 @@ TEST_F(PutOff, NothingBeyondTheCapacityWhereItIsToHold) {
     EXPECT_TRUE(budget.has_waiters());
     EXPECT_FALSE(budget.try_charge(kPage, wanted));
   }
-}
-
-TEST_F(PutOff, ByAFewThreadsAtATime) {
-  fill(full_at(kWhole, 500, OnExhausted::grant));
-  std::vector<Locker> callers(kMostInAdvance + 1);
-  std::uint64_t const most = advance_bytes(kWhole);
-  for (std::uint64_t i = 0; i < kMostInAdvance; ++i) EXPECT_EQ(take(callers[i], most, Verdict::again), 0u) << i;
-  EXPECT_GT(take(callers.back(), most, Verdict::granted), 0u);
-  std::uint64_t const held = budget_.held();
-  budget_.reset(callers.front().account);  // its thread has ended
-  EXPECT_EQ(budget_.held(), held);
-  Locker another;
-  EXPECT_EQ(take(another, most, Verdict::again), 0u);
 }
 
 TEST_F(PutOff, ClassesWaitAtOnce) {

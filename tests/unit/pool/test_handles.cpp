@@ -41,8 +41,11 @@ std::vector<PoolCall> pool_calls() {
        }},
       {"get_bulk",
        [](stealth_pool* pool) {
-         void* two[2] = {};
-         return stealth_pool_get_bulk(pool, two, 2, sizeof two[0]);
+         void* two[2] = {g_bytes, g_bytes};
+         int const error = stealth_pool_get_bulk(pool, two, 2, sizeof two[0]);
+         EXPECT_EQ(two[0], nullptr);
+         EXPECT_EQ(two[1], nullptr);
+         return error;
        }},
       {"get_bulk of none", [](stealth_pool* pool) { return stealth_pool_get_bulk(pool, nullptr, 0, 8); }, true},
       {"put", [](stealth_pool* pool) { return stealth_pool_put(pool, g_bytes, sizeof g_bytes); }},
@@ -255,7 +258,7 @@ TEST(MovedFrom, Pool) {
   EXPECT_EQ(pool.trim(), 0u);
   EXPECT_FALSE(pool.owns(&pool));
   for (std::size_t const count :
-       {pool.free_count(), pool.alloc_count(), pool.in_use(), pool.high_water(), pool.max_blocks()})
+       {pool.free_count(), pool.alloc_count(), pool.in_use(), pool.high_water(), pool.max_blocks(), pool.block_size()})
     EXPECT_EQ(count, 0u);
   EXPECT_EQ(pool.handle(), nullptr);
   pool.close();

@@ -128,6 +128,16 @@ TEST_F(PoolFailures, FailedPreallocationReleasesAllAndThrows) {
   EXPECT_EQ(pool.free_count(), 50u);
 }
 
+// Not found out by touching it all.
+TEST_F(PoolFailures, MorePreallocatedThanTheMachineHas) {
+  std::uint64_t const before = held();
+  std::error_code error;
+  constexpr std::size_t kBlocks = (std::size_t{1} << 30) - 2;  // 32 TiB
+  Pool const pool(kBlocks, {.block_size = 32768, .preallocate = kBlocks}, error);
+  EXPECT_EQ(error, std::errc::not_enough_memory);
+  EXPECT_EQ(held(), before);
+}
+
 TEST_F(PoolFailures, AFailedMappingIsNotEnoughMemory) {
   Pool pool(1000, {.block_size = 1 << 20});
   Block const first = pool.get();
