@@ -179,8 +179,10 @@ close_build_dir() { exec {lock}<&-; }
 
 # configure once|again: a release build in build/, if there is none; again: anew, after something was installed that changes it.
 # A build directory that came along with a copy of the tree belongs to the other place, and is made anew too.
+# BUILD_OPTIONS: more options for meson.
 configure() {
-  local again=()
+  local again=() options
+  read -ra options <<<"${BUILD_OPTIONS:-}"
   if [[ -e $build/build.ninja ]]; then
     if ! grep -qF "\"source\": \"$root\"" "$build/meson-info/meson-info.json" 2>/dev/null; then
       again=(--wipe)
@@ -193,7 +195,7 @@ configure() {
   # --wipe empties the directory, logs included, so this one is written elsewhere first.
   local log
   log=$(mktemp)
-  if ! step 'configuring' "$log" meson setup "${again[@]}" --buildtype=release "$build" "$root"; then
+  if ! step 'configuring' "$log" meson setup "${again[@]}" --buildtype=release "${options[@]}" "$build" "$root"; then
     show_failure "$log"
     fail 1 "cannot configure $build: meson failed, see above; if the directory is stale, remove it and try again"
   fi
