@@ -470,20 +470,25 @@ TEST_F(BufferBeyond, TheChildsCopyIsUsableAndIndependent) {
 TEST_F(BufferBeyond, ForkInTheMidstOfOthers) {
   BufferPool pool(2000, {.initial_interval = 1ms, .max_elapsed_time = 2ms, .write_backoff = true});
   Buffer shared = pool.get();
+  // The threads do without malloc, and have begun before: a sanitizer's may be locked for good in the child.
+  auto const some = pattern(50);
   std::atomic<bool> stop{false};
+  std::atomic<int> begun{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
+      ++begun;
       while (!stop) {
         Buffer own = pool.get();
         for (int n = 0; n < 10; ++n) {
-          own.write(pattern(50));
+          own.write(some);
           shared.write("x");
         }
         shared.reset();
       }
     });
   }
+  while (begun < 4) std::this_thread::yield();
   for (int i = 0; i < rounds(30); ++i) {
     in_a_child([&] {
       for (int n = 0; n < 50; ++n) {
