@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#define STEALTH_EXPORT extern "C" __attribute__((visibility("default")))
+
 namespace stealth {
 
 template <class F>

@@ -10,8 +10,6 @@
 #include "engine/outside.hpp"
 #include "interposed.hpp"
 
-#define STEALTH_EXPORT extern "C" __attribute__((visibility("default")))
-
 namespace {
 
 template <class L>

@@ -21,7 +21,6 @@
 #define STEALTH_WITH_JUMPS __attribute__((optimize("O2")))
 #define STEALTH_BY_JUMP
 #endif
-#define STEALTH_EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace {
 

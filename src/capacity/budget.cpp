@@ -377,18 +377,15 @@ void Budget::reset(ThreadAccount& account) noexcept {
   account.granted_left = account.credit = account.asked_at_ns = account.reclaimed_at_ns = 0;
   account.fruitless = account.in_vain = 0;
   account.trust = 0;
-  account.spent = account.takes_locks = false;
-  account.debts_put_off = 0;
-  account.advance = 0;
+  account.spent = false;
+  account.forget_what_is_put_off();
 }
 
 void Budget::forget_waiter(ThreadAccount& account) noexcept {
   std::uint64_t const granted = std::exchange(account.waiter.granted, 0);
   held_.fetch_sub(granted + std::exchange(account.prepaid, 0), kRelaxed);
   account.waiter.queued = false;
-  account.takes_locks = false;
-  account.debts_put_off = 0;
-  account.advance = 0;
+  account.forget_what_is_put_off();
 }
 
 void Budget::stop_waiting() noexcept {

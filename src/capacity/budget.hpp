@@ -82,13 +82,19 @@ struct ThreadAccount {
   std::int8_t trust;           // patience_ns
   std::uint8_t in_vain;        // waits in a row that were
   bool spent;                  // the budget is used up: no waiting until a quarter of it is back
-  bool takes_locks;            // about_to_lock() has been called since it was last asked for
+  bool takes_locks;            // it has taken one since it was last thought not to
   std::uint8_t debts_put_off;  // until it takes its next lock
   std::uint32_t due_kind;      // Place::kind of what was put off last
   std::uint64_t due_until_ns;  // until when it should have slept for them
   std::uint64_t advance;       // bytes that it has taken over the capacity, and not waited for yet
   std::uint64_t prepaid;  // bytes that a releaser has charged for its request, and that it has taken from the queue
   Waiter waiter;
+
+  void forget_what_is_put_off() noexcept {
+    takes_locks = false;
+    debts_put_off = 0;
+    advance = 0;
+  }
 };
 
 // How far a charge may go.

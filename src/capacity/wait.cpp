@@ -199,9 +199,7 @@ bool Wait::put_off() noexcept {
     account.due_kind = place_.kind;
     return true;
   }
-  account.takes_locks = false;  // none came
-  account.debts_put_off = 0;
-  account.advance = 0;
+  account.forget_what_is_put_off();  // no lock came
   return false;
 }
 
