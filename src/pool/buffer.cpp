@@ -9,18 +9,14 @@ namespace stealth {
 
 namespace {
 
-constexpr std::size_t kHugePage = 2 * kMiB;
 // What goes back to the kernel at a time; whole huge pages.
-constexpr std::size_t kPiece = kHugePage;
-// A buffer is charged for a quarter more than it needs, but at most for so much, so that few writes ask.
+constexpr std::size_t kPiece = 2 * kMiB;
+// Where there is plenty, a buffer is charged for a quarter more than it needs, but at most for so much, so that few
+// writes ask.
 constexpr std::size_t kMostAhead = 256 * kKiB;
 // Where addresses are scarce, a buffer gets at least so many, or none; and at most this part of those that are left.
 constexpr std::size_t kLeastAddresses = 64 * kKiB;
 constexpr std::size_t kPartOfAddresses = 8;
-
-std::size_t granule_of(BufferPoolCore const& pool) {
-  return pool.region_options().huge_pages ? kHugePage : os::page_size();
-}
 
 }  // namespace
 
@@ -40,12 +36,6 @@ stealth_error BufferCore::begin(BufferPoolCore& pool) noexcept {
   gate_ = &pool.gate();
   ready_ = charged_ = dirty_ = 0;
   return STEALTH_OK;
-}
-
-std::uintptr_t BufferCore::hand_out() noexcept {
-  std::uintptr_t const handle = g_buffers.new_handle(*this);
-  handle_.store(handle, std::memory_order_relaxed);
-  return handle;
 }
 
 // The charge first, and the memory right after it, in pieces: pool_release.cpp says why. From the end; what is left is
@@ -82,15 +72,14 @@ std::size_t BufferCore::end() noexcept {
 stealth_error BufferCore::make_ready(std::uintptr_t handle, std::uint64_t end) noexcept {
   if (end > region_.size()) return STEALTH_NOT_ENOUGH_MEMORY;  // addresses were scarce
   BufferPoolCore& pool = *pool_;
-  std::size_t const granule = granule_of(pool);
+  std::size_t const granule = pool.granule();
   std::size_t const needed = min(align_up(end, granule), region_.size());
   std::size_t const wanted = min(align_up(end + min(end / 4, std::uint64_t{kMostAhead}), granule), region_.size());
-  std::uint64_t const before = charged_;
-  std::size_t const bytes = wanted - static_cast<std::size_t>(before);
+  auto const before = static_cast<std::size_t>(charged_);
 
   pool.begin_charging();
   lock_.unlock();
-  pool.make_room(bytes);
+  std::size_t const bytes = pool.may_charge(needed - before, wanted - before);
   bool const charged = memory::charge(bytes, Waiting::as_malloc);
   lock_.lock();
 
@@ -100,10 +89,10 @@ stealth_error BufferCore::make_ready(std::uintptr_t handle, std::uint64_t end) n
     error = STEALTH_NOT_ENOUGH_MEMORY;
     surplus = 0;
   } else if (is(handle) && charged_ == before) {  // else: gone, or somebody else was faster
-    if (region_.commit(wanted)) {
+    if (region_.commit(before + bytes)) {
       surplus = 0;
     } else if (region_.commit(needed)) {
-      surplus = wanted - needed;
+      surplus = before + bytes - needed;
     } else {
       error = STEALTH_NOT_ENOUGH_MEMORY;
     }
@@ -189,11 +178,9 @@ stealth_error BufferCore::view(std::uintptr_t handle, char*& data, std::uint64_t
   return STEALTH_OK;
 }
 
-// An idle buffer keeps its memory up to what a buffer may have that is kept.
+// An idle buffer keeps its memory up to its share of the target.
 void BufferCore::slim(std::size_t keep) noexcept {
-  if (dirty_ > keep) {
-    if (std::size_t const kept = align_up(keep, granule_of(*pool_)); dirty_ > kept) shed(kept);
-  }
+  shed(keep);
   if (pool_->wipes()) {
     std::memset(base_, 0, static_cast<std::size_t>(dirty_));
     dirty_ = 0;
@@ -211,7 +198,7 @@ stealth_error BufferCore::give_back(std::uintptr_t handle, BufferPoolCore const*
     dirty_ = max(dirty_, size);
     may_keep = pool_->may_keep(size, charged_);  // as it is now, not as the reset will leave it
   }
-  if (may_keep) slim(static_cast<std::size_t>(pool_->keep_bytes()));
+  if (may_keep) slim(static_cast<std::size_t>(pool_->keep_held()));
   return pool_->take_back(*this, may_keep);
 }
 

@@ -65,9 +65,7 @@ class alignas(256) BufferCore : public ListNode {
   [[nodiscard]] std::uintptr_t hand_out() noexcept;
   // All of its memory goes back; the bytes. Nobody has a handle of it.
   std::size_t end() noexcept;
-  void fork_in_child() noexcept {
-    if (lock_.is_held()) lock_.reset();
-  }
+  [[nodiscard]] std::size_t fork_in_child() noexcept;  // the bytes that it holds
 
   Slot slot;
 

@@ -3,9 +3,11 @@
 //   stealth_buffer_write -> BufferCore::append_quickly: does it fit below the buffer's limit?
 //                        -> otherwise change() -> make_ready: memory, charged without a lock
 //                                              -> BufferPoolCore::admit, under the mutex: the sum; a wait first?
+//
+// A get and a put do so as well: BufferPoolCore::get_quickly and put_quickly, otherwise get() and give_back().
 #include <cstring>
 
-#include "pool/buffer_pool.hpp"
+#include "pool/buffer_hot.hpp"
 
 #define STEALTH_API extern "C" __attribute__((visibility("default")))
 
@@ -72,7 +74,8 @@ stealth_error create(std::uint64_t target, struct stealth_buffer_pool_options co
   return STEALTH_OK;
 }
 
-stealth_error get(stealth_buffer_pool* pool, void const* content, std::size_t size, stealth_buffer*& made) noexcept {
+__attribute__((noinline)) stealth_error get(stealth_buffer_pool* pool, void const* content, std::size_t size,
+                                            stealth_buffer*& made) noexcept {
   BufferPoolCore* const core = core_of(pool);
   if (core == nullptr) return STEALTH_INVALID_HANDLE;
   BufferCore* buffer = nullptr;
@@ -110,8 +113,8 @@ STEALTH_API int stealth_buffer_write(stealth_buffer* buffer, void const* bytes, 
 
 STEALTH_API int stealth_buffer_write_at(stealth_buffer* buffer, void const* bytes, size_t count, uint64_t offset) {
   if (bytes == nullptr && count != 0) return STEALTH_INVALID_ARGUMENT;
-  if (offset == BufferCore::kAtEnd) return STEALTH_OUT_OF_RANGE;
-  return stealth::change(buffer, {.at = offset, .bytes = count, .from = bytes}, nullptr);
+  std::uint64_t const at = stealth::min(offset, BufferCore::kAtEnd - 1);  // which is beyond every end, too
+  return stealth::change(buffer, {.at = at, .bytes = count, .from = bytes}, nullptr);
 }
 
 STEALTH_API int stealth_buffer_extend(stealth_buffer* buffer, size_t count, uint64_t* offset) {
@@ -216,6 +219,13 @@ STEALTH_API int stealth_buffer_pool_discount(stealth_buffer_pool* pool, uint64_t
 
 STEALTH_API int stealth_buffer_pool_get(stealth_buffer_pool* pool, stealth_buffer** buffer) {
   if (buffer == nullptr) return STEALTH_INVALID_ARGUMENT;
+  BufferPoolCore* const core = core_of(pool);
+  if (core != nullptr) {
+    if (BufferCore* const idle = core->get_quickly(number(pool))) [[likely]] {
+      *buffer = reinterpret_cast<stealth_buffer*>(idle->hand_out());
+      return STEALTH_OK;
+    }
+  }
   *buffer = nullptr;
   return stealth::get(pool, nullptr, 0, *buffer);
 }
@@ -231,8 +241,10 @@ STEALTH_API int stealth_buffer_pool_make(stealth_buffer_pool* pool, void const* 
 STEALTH_API int stealth_buffer_pool_put(stealth_buffer_pool* pool, stealth_buffer* buffer) {
   BufferPoolCore* const whose = core_of(pool);
   BufferCore* const core = core_of(buffer);
-  if (whose == nullptr || core == nullptr || !whose->is(number(pool))) return STEALTH_INVALID_HANDLE;
-  return core->give_back(number(buffer), whose);
+  if (whose == nullptr || core == nullptr) return STEALTH_INVALID_HANDLE;
+  if (whose->put_quickly(number(pool), *core, number(buffer))) [[likely]]
+    return STEALTH_OK;
+  return whose->is(number(pool)) ? core->give_back(number(buffer), whose) : STEALTH_INVALID_HANDLE;
 }
 
 STEALTH_API int stealth_buffer_pool_trim(stealth_buffer_pool* pool, uint64_t* given_back) {

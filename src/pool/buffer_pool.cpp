@@ -5,6 +5,7 @@
 
 #include "base/report.hpp"
 #include "os/os.hpp"
+#include "pool/buffer_hot.hpp"
 #include "pool/buffer_visit.hpp"
 #include "pool/control.hpp"
 
@@ -21,10 +22,11 @@ bool memory_is_short(std::size_t bytes) {
   return control().stats(&now) == STEALTH_OK && now.soft_point != 0 && now.used + bytes > now.soft_point;
 }
 
-// Threads that are being charged for a buffer's memory, and may be waiting for it.
-constinit std::atomic<std::uint32_t> g_charging{0};
-
 }  // namespace
+
+constinit std::atomic<std::uint32_t> BufferPoolCore::g_charging{0};
+
+std::size_t BufferPoolCore::granule() const noexcept { return region_options_.huge_pages ? 2 * kMiB : os::page_size(); }
 
 stealth_error BufferPoolCore::begin(std::uint64_t target, struct stealth_buffer_pool_options const& options) noexcept {
   constexpr std::uint32_t kKnownFlags = STEALTH_BUFFERS_WRITE_BACKOFF | STEALTH_BUFFERS_EXCLUDE_FROM_CORE_DUMP |
@@ -51,11 +53,14 @@ stealth_error BufferPoolCore::begin(std::uint64_t target, struct stealth_buffer_
   wipes_ = has(STEALTH_BUFFERS_WIPE_ON_PUT);
   region_options_ = {has(STEALTH_BUFFERS_EXCLUDE_FROM_CORE_DUMP), has(STEALTH_BUFFERS_LOCK_IN_MEMORY),
                      has(STEALTH_BUFFERS_HUGE_PAGES)};
+  // Whole ones. Of small pages one in any case: a pool of so small a target would have to give it back at every put.
+  keep_held_ = max(align_down(keep_bytes_, std::uint64_t{granule()}),
+                   region_options_.huge_pages ? 0 : std::uint64_t{os::page_size()});
   if (options.trace_every != 0 && (traces_ = Traces::make()) == nullptr) return STEALTH_NOT_ENOUGH_MEMORY;
   trace_rate_.begin(options.trace_every);
   gate_.store(0, std::memory_order_relaxed);
   sum_ = counted_ = waits_ = waited_ns_ = longest_wait_ns_ = dropped_ = 0;
-  drained_ms_ = os::coarse_ms();
+  drained_ms_ = 0;
   random_ = os::monotonic_ns() | 1;
   return STEALTH_OK;
 }
@@ -76,19 +81,14 @@ stealth_error BufferPoolCore::get_during(Visit& visit, std::uintptr_t handle, st
                                          BufferCore*& buffer) noexcept {
   BufferWaiter waiter;
   for (;;) {
-    if (!is(handle)) return STEALTH_INVALID_HANDLE;
-    if (is_closed()) return STEALTH_POOL_CLOSED;
+    if (stealth_error const error = look(handle, waiter); error != STEALTH_OK) return error;
     if (content > max_buffer_size_) return STEALTH_OUT_OF_RANGE;
     bool const is_to_wait = idle_.empty() || (write_backoff_ && content != 0);
     if (!is_to_wait || !must_wait(waiter)) break;
     sleep_during(visit, waiter);
   }
-  if (BufferCore* const idle = idle_.front()) {
-    idle_.remove(idle);
-    --idle_count_;
-    ++out_;
-    give_credit(*idle, 0);
-    buffer = idle;
+  if (!idle_.empty()) {
+    buffer = &hand_out_idle();
     return STEALTH_OK;
   }
   visit.leave();
@@ -109,14 +109,10 @@ stealth_error BufferPoolCore::get_during(Visit& visit, std::uintptr_t handle, st
   return STEALTH_OK;
 }
 
-// Asking takes longer than all else in a put. So it is done once in a tick of the coarse clock, or where somebody is
-// known to wait.
 bool BufferPoolCore::may_keep(std::uint64_t size, std::uint64_t held) noexcept {
-  constexpr std::uint64_t kWorthAsking = 64 * kKiB;
   if (size > keep_bytes_) return false;
-  if (held < kWorthAsking) return true;
+  if (need_not_ask(held)) return true;
   std::uint32_t const now = os::coarse_ms();
-  if (asked_ms_.load(std::memory_order_relaxed) == now && g_charging.load(std::memory_order_relaxed) == 0) return true;
   if (memory_is_short(0)) return false;
   asked_ms_.store(now, std::memory_order_relaxed);
   return true;
@@ -125,15 +121,10 @@ bool BufferPoolCore::may_keep(std::uint64_t size, std::uint64_t held) noexcept {
 stealth_error BufferPoolCore::take_back(BufferCore& buffer, bool may_keep) noexcept {
   Visit visit(*this);
   if (traces_ != nullptr) traces_->forget(&buffer);
-  settle(buffer);
-  sum_ -= buffer.limit_;
-  buffer.limit_ = 0;
-  buffer.size_.store(0, std::memory_order_relaxed);
-  --out_;
+  empty(buffer);
   drain(visit);
   if (may_keep && !is_closed() && idle_count_ < max_idle_) {
-    idle_.push_front(&buffer);
-    ++idle_count_;
+    keep_idle(buffer);
   } else {
     visit.drop(buffer);
   }
@@ -149,10 +140,8 @@ void BufferPoolCore::drop_oldest(Visit& visit) noexcept {
 }
 
 void BufferPoolCore::drain(Visit& visit) noexcept {
-  std::uint32_t const passed = os::coarse_ms() - drained_ms_;
-  if (passed < kDrainMs) [[likely]]
-    return;
-  std::uint32_t const times = passed / kDrainMs;
+  if (idle_count_ == 0) return;
+  std::uint32_t const times = (os::coarse_ms() - drained_ms_) / kDrainMs;
   drained_ms_ += times * kDrainMs;
   for (std::uint32_t n = 0; n < times && idle_count_ != 0; ++n) drop_oldest(visit);
 }
@@ -171,10 +160,12 @@ void BufferPoolCore::end_charging() noexcept {
 
 void BufferPoolCore::nobody_is_charging() noexcept { g_charging.store(0, std::memory_order_relaxed); }
 
-void BufferPoolCore::make_room(std::size_t bytes) noexcept {
+std::size_t BufferPoolCore::may_charge(std::size_t needed, std::size_t wanted) noexcept {
+  if (!memory_is_short(wanted)) return wanted;
+  if (wanted != needed && !memory_is_short(needed)) return needed;
   Visit visit(*this);
-  if (idle_count_ == 0 || !memory_is_short(bytes)) return;
   while (idle_count_ != 0) drop_oldest(visit);
+  return needed;
 }
 
 stealth_error BufferPoolCore::trim(std::uintptr_t handle, std::uint64_t& given_back) noexcept {

@@ -34,6 +34,10 @@ struct BufferWaiter {
 
 class alignas(512) BufferPoolCore {
  public:
+  // --- the hot paths (buffer_hot.hpp): where nothing is special, else null or false, and nothing has happened ---
+  [[nodiscard]] BufferCore* get_quickly(std::uintptr_t handle) noexcept;
+  [[nodiscard]] bool put_quickly(std::uintptr_t handle, BufferCore& buffer, std::uintptr_t of_buffer) noexcept;
+
   // --- for the C functions; each checks the handle behind the mutex ---
   // `content`: bytes that will be written to it at once, after this call's wait.
   [[nodiscard]] stealth_error get(std::uintptr_t handle, std::uint64_t content, BufferCore*& buffer) noexcept;
@@ -61,8 +65,9 @@ class alignas(512) BufferPoolCore {
   void begin_charging() noexcept;
   void end_charging() noexcept;
   static void nobody_is_charging() noexcept;
-  // Before memory is charged for one of them, without its lock: what is idle is not kept at the cost of a wait.
-  void make_room(std::size_t bytes) noexcept;
+  // Before memory is charged for one of them, without its lock: the bytes to charge. More than it needs only where that
+  // costs no wait; and what is idle is not kept at the cost of one.
+  [[nodiscard]] std::size_t may_charge(std::size_t needed, std::size_t wanted) noexcept;
   // Whether a buffer of this size may become an idle one: not where its memory is what others wait for.
   [[nodiscard]] bool may_keep(std::uint64_t size, std::uint64_t held) noexcept;
   // Of a buffer that has no handle any more, without its lock.
@@ -71,7 +76,8 @@ class alignas(512) BufferPoolCore {
     held_.fetch_add(static_cast<std::uint64_t>(bytes), std::memory_order_relaxed);
   }
   [[nodiscard]] bool is_closed() const noexcept { return (gate_.load(std::memory_order_relaxed) & kClosed) != 0; }
-  [[nodiscard]] std::uint64_t keep_bytes() const noexcept { return keep_bytes_; }
+  [[nodiscard]] std::uint64_t keep_held() const noexcept { return keep_held_; }
+  [[nodiscard]] std::size_t granule() const noexcept;  // what its buffers' memory is charged by
   [[nodiscard]] bool wipes() const noexcept { return wipes_; }
   [[nodiscard]] std::uint64_t max_buffer_size() const noexcept { return max_buffer_size_; }
   [[nodiscard]] RegionOptions const& region_options() const noexcept { return region_options_; }
@@ -81,11 +87,15 @@ class alignas(512) BufferPoolCore {
   // Of a core that is new, or has ended.
   [[nodiscard]] stealth_error begin(std::uint64_t target, struct stealth_buffer_pool_options const& options) noexcept;
   void open(std::uintptr_t handle) noexcept { handle_.store(handle, std::memory_order_release); }
+  // Of a buffer whose lock another thread had.
+  void take_for_credit(BufferCore& buffer) noexcept;
   void fork_prepare() noexcept { mutex_.lock(); }
   void fork_in_parent() noexcept { mutex_.unlock(); }
+  // Before those of its buffers.
   void fork_in_child() noexcept {
     mutex_.reset();
     waiting_ = inside_ = 0;
+    held_.store(0, std::memory_order_relaxed);
   }
 
   Slot slot;
@@ -101,8 +111,14 @@ class alignas(512) BufferPoolCore {
   [[nodiscard]] std::uint64_t used() noexcept;
   void settle(BufferCore& buffer) noexcept;
   void give_credit(BufferCore& buffer, std::uint64_t size) noexcept;
+  [[nodiscard]] std::uint64_t credit_allowed(std::uint64_t wanted) noexcept;
+  [[nodiscard]] BufferCore& hand_out_idle() noexcept;
+  void empty(BufferCore& buffer) noexcept;
+  void keep_idle(BufferCore& buffer) noexcept;
+  [[nodiscard]] bool need_not_ask(std::uint64_t held) const noexcept;
   [[nodiscard]] bool fell() noexcept;
   void wake() noexcept;
+  [[nodiscard]] stealth_error look(std::uintptr_t handle, BufferWaiter const& waiter) const noexcept;
   [[nodiscard]] bool must_wait(BufferWaiter& waiter) noexcept;
   void begin_sleep(BufferWaiter& waiter) noexcept;
   void end_sleep(BufferWaiter const& waiter, std::uint64_t slept_ns) noexcept;
@@ -115,7 +131,9 @@ class alignas(512) BufferPoolCore {
   // Read by every call.
   std::atomic<std::uint32_t> gate_{0};  // kTight: no credit is given, everybody asks
   std::atomic<std::uintptr_t> handle_{kNoHandle};
-  std::uint64_t target_ = 0, keep_bytes_ = 0, max_buffer_size_ = 0, max_idle_ = 0;
+  std::uint64_t target_ = 0, max_buffer_size_ = 0, max_idle_ = 0;
+  std::uint64_t keep_bytes_ = 0;  // a larger buffer is not kept
+  std::uint64_t keep_held_ = 0;   // what one that is kept may hold: as much, in whole granules
   BufferLaw law_;
   bool write_backoff_ = false, wipes_ = false;
   RegionOptions region_options_;
@@ -133,13 +151,15 @@ class alignas(512) BufferPoolCore {
   std::uint32_t waiting_ = 0;               // of them, those that sleep
   bool destroyed_ = false;                  // ends with the last buffer and the last call
   std::atomic<std::uint32_t> released_{0};  // what they sleep on
-  std::uint32_t drained_ms_ = 0;            // when an idle buffer was dropped, or should have been
+  std::uint32_t drained_ms_ = 0;  // when an idle buffer was dropped, or should have been, or the first was there
   std::uint64_t random_ = 0;
   std::uint64_t waits_ = 0, waited_ns_ = 0, longest_wait_ns_ = 0, dropped_ = 0;
   Traces* traces_ = nullptr;  // null: none are kept
   // Not under the mutex.
   std::atomic<std::uint64_t> held_{0};
   std::atomic<std::uint32_t> asked_ms_{0};  // when memory was last found not to be short
+  // Threads that are being charged for a buffer's memory, of whichever pool, and may be waiting for it.
+  static constinit std::atomic<std::uint32_t> g_charging;
 };
 static_assert(sizeof(BufferPoolCore) == 512);
 
@@ -152,9 +172,9 @@ extern constinit SlotTable<BufferPoolCore, kMostBufferPools> g_buffer_pools;
 // Gives back the memory of all pools' idle buffers; the bytes.
 std::size_t trim_buffer_pools() noexcept;
 
-// fork: before the engine's handlers, and after them in parent and child.
+// fork: before the engine's handlers, and after them in parent and child; there the bytes that buffers hold.
 void buffers_fork_prepare() noexcept;
 void buffers_fork_in_parent() noexcept;
-void buffers_fork_in_child() noexcept;
+[[nodiscard]] std::size_t buffers_fork_in_child() noexcept;
 
 }  // namespace stealth

@@ -1,30 +1,21 @@
 // A BufferPool's sum: who is counted for how much, who gets credit, and who waits for the sum to fall. See
 // buffer_pool.hpp.
 #include "os/os.hpp"
+#include "pool/buffer_hot.hpp"
 #include "pool/buffer_visit.hpp"
 
 namespace stealth {
 
 namespace {
 
-// What a buffer may take in advance: as much as it has, within these, and at most this part of the target.
-constexpr std::uint64_t kLeastCredit = 256, kMostCredit = 16 * kKiB, kPartOfTarget = 64;
+// Where writes may have to wait, a credit is at most this part of the target.
+constexpr std::uint64_t kPartOfTarget = 64;
 // Credit is given again once the sum is well below the target.
 constexpr std::uint64_t kPartThatCalms = 8;
 
 }  // namespace
 
 // --- the sum ---
-
-// Of a buffer whose lock is held: what it has not used of its limit is not counted any more.
-void BufferPoolCore::settle(BufferCore& buffer) noexcept {
-  if (!buffer.has_credit_) return;
-  std::uint64_t const size = buffer.size_.load(std::memory_order_relaxed);
-  sum_ -= buffer.limit_ - size;
-  buffer.limit_ = size;
-  buffer.has_credit_ = false;
-  creditors_.remove(&buffer);
-}
 
 // Calls credit in as it goes, so that it meets each buffer once, but for those that are in a call right now.
 std::uint64_t BufferPoolCore::used() noexcept {
@@ -54,27 +45,19 @@ bool BufferPoolCore::fell() noexcept {
 
 void BufferPoolCore::wake() noexcept { os::futex_wake(reinterpret_cast<std::uint32_t const*>(&released_), INT32_MAX); }
 
-// Of a buffer that is, or will be, so large, and is counted for that; nobody else can write to it.
-void BufferPoolCore::give_credit(BufferCore& buffer, std::uint64_t size) noexcept {
-  std::uint64_t credit = min(min(max(size, kLeastCredit), kMostCredit), buffer.ready_ - size);
-  if (write_backoff_) {
-    credit = min(credit, target_ / kPartOfTarget);
-    bool const was_tight = (gate_.load(std::memory_order_relaxed) & kTight) != 0;
-    bool tight = was_tight;
-    if (tight) {
-      tight = sum_ >= target_ - target_ / kPartThatCalms;
-    } else if (sum_ + credit >= target_) {
-      static_cast<void>(used());
-      tight = sum_ + credit >= target_;
-    }
-    if (tight) credit = 0;
-    if (tight != was_tight) gate_.store(tight ? kTight : 0, std::memory_order_relaxed);  // all writers read it
+// Of so much, where writes may have to wait.
+std::uint64_t BufferPoolCore::credit_allowed(std::uint64_t wanted) noexcept {
+  std::uint64_t const credit = min(wanted, target_ / kPartOfTarget);
+  bool const was_tight = (gate_.load(std::memory_order_relaxed) & kTight) != 0;
+  bool tight = was_tight;
+  if (tight) {
+    tight = sum_ >= target_ - target_ / kPartThatCalms;
+  } else if (sum_ + credit >= target_) {
+    static_cast<void>(used());
+    tight = sum_ + credit >= target_;
   }
-  sum_ += credit;
-  buffer.limit_ = size + credit;
-  if (credit == 0) return;
-  buffer.has_credit_ = true;
-  creditors_.push_front(&buffer);
+  if (tight != was_tight) gate_.store(tight ? kTight : 0, std::memory_order_relaxed);  // all writers read it
+  return tight ? 0 : credit;
 }
 
 BufferPoolCore::Admission BufferPoolCore::admit(BufferCore& buffer, std::uint64_t end, BufferWaiter& waiter) noexcept {
@@ -105,8 +88,7 @@ stealth_error BufferPoolCore::count(std::uintptr_t handle, std::uint64_t bytes) 
   Visit visit(*this);
   BufferWaiter waiter;
   for (;;) {
-    if (!is(handle)) return STEALTH_INVALID_HANDLE;
-    if (is_closed()) return STEALTH_POOL_CLOSED;
+    if (stealth_error const error = look(handle, waiter); error != STEALTH_OK) return error;
     if (bytes > kMostCounted - counted_) return STEALTH_OUT_OF_RANGE;
     if (!must_wait(waiter)) break;
     sleep_during(visit, waiter);
@@ -136,6 +118,12 @@ double BufferPoolCore::draw() noexcept {
   random_ ^= random_ >> 27;
   constexpr double kUnit = 1.0 / (std::uint64_t{1} << 52);
   return static_cast<double>(random_ * 0x2545F4914F6CDD1Du >> 11) * kUnit - 1.0;
+}
+
+// Whether a call that may wait can go on. Who has begun to had a good handle: if it is none now, the pool has ended.
+stealth_error BufferPoolCore::look(std::uintptr_t handle, BufferWaiter const& waiter) const noexcept {
+  if (!is(handle)) return waiter.begin_ns == 0 ? STEALTH_INVALID_HANDLE : STEALTH_POOL_CLOSED;
+  return is_closed() ? STEALTH_POOL_CLOSED : STEALTH_OK;
 }
 
 bool BufferPoolCore::must_wait(BufferWaiter& waiter) noexcept {
@@ -185,7 +173,7 @@ stealth_error BufferPoolCore::back_off(std::uintptr_t handle, std::uint64_t& wai
   BufferWaiter waiter;
   stealth_error error = STEALTH_OK;
   for (;;) {
-    error = !is(handle) ? STEALTH_INVALID_HANDLE : is_closed() ? STEALTH_POOL_CLOSED : STEALTH_OK;
+    error = look(handle, waiter);
     if (error != STEALTH_OK || !must_wait(waiter)) break;
     sleep_during(visit, waiter);
   }

@@ -13,4 +13,8 @@ namespace stealth::memory {
 // Of bytes that were charged and have gone back to the kernel.
 void release(std::size_t bytes) noexcept;
 
+// fork, in the child, after the engine's handlers: this library's pools and buffers hold so much. It differs from what
+// was charged by what other threads of the parent had just charged, or released, and not yet put down.
+void fork_in_child(std::size_t held) noexcept;
+
 }  // namespace stealth::memory

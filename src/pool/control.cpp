@@ -8,6 +8,7 @@
 #include "capacity/budget.hpp"
 #include "engine/outside.hpp"
 #include "pool/buffer_pool.hpp"
+#include "pool/charge.hpp"
 #include "pool/live.hpp"
 #include "pool/pool_heads.hpp"
 #include "pool/subscribers.hpp"
@@ -117,10 +118,10 @@ void control_after_fork_in_parent() noexcept {
 }
 
 void control_after_fork_in_child() noexcept {
-  pools_fork_in_child();
-  buffers_fork_in_child();
+  std::size_t const held = pools_fork_in_child() + buffers_fork_in_child();
   live::after_fork_in_child();
   subscribers::after_fork_in_child();
+  memory::fork_in_child(held);
 }
 
 }  // namespace stealth

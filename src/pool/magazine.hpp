@@ -19,8 +19,9 @@ namespace stealth {
 
 extern constinit std::atomic<std::uint32_t> g_word_of_no_block;
 
-struct Magazine {
+struct alignas(1024) Magazine {
   static constexpr std::uint32_t kBlocks = 60;
+  static constexpr std::uint32_t kNoWord = ~std::uint32_t{0};       // no block's word ever
   static constexpr std::uintptr_t kClosed = 0x5afe'c105'ed00'0001;  // no address, and so no handle
   static constexpr std::int32_t kNobody = 0;
 
@@ -53,6 +54,7 @@ struct Magazine {
   // alone puts the block back without a locked instruction, and whoever else does has to close the magazine first. Or
   // it is not: then all who put it do so by compare-and-swap.
   std::uint32_t used_word = 0;
+  std::uint32_t biased_word = kNoWord;  // used_word, where the number is in it
 
   // --- under the pool's mutex ---
   std::atomic<std::int32_t> owner{kNobody};  // the thread that it is, or was last, open for
@@ -83,6 +85,10 @@ struct Magazine {
   [[nodiscard]] std::uint32_t size() const noexcept {
     return static_cast<std::uint32_t>(top.load(std::memory_order_relaxed) - places);
   }
+  // `places` end where the magazine does.
+  [[nodiscard]] static bool is_behind_all(Place const* at) noexcept {
+    return (reinterpret_cast<std::uintptr_t>(at) & (alignof(Magazine) - 1)) == 0;
+  }
   [[nodiscard]] bool is_empty() const noexcept { return top.load(std::memory_order_relaxed) == places; }
   void resize(std::uint32_t to) noexcept { top.store(places + to, std::memory_order_relaxed); }
   // Empty, and places that match no block. In memory that is zero, too.
@@ -91,7 +97,7 @@ struct Magazine {
     resize(0);
   }
 };
-static_assert(sizeof(Magazine) == 1024);
+static_assert(sizeof(Magazine) == 1024 && offsetof(Magazine, places) + sizeof Magazine::places == sizeof(Magazine));
 
 // What a thread knows of itself in pools.
 struct PoolThread {

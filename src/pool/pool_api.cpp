@@ -4,7 +4,8 @@
 //                    -> take_from: the block on top
 //                    -> otherwise get_elsewhere: is the handle good?  -> this thread's magazine of that pool
 //                       -> PoolCore::take, under the mutex
-//   stealth_pool_put -> the same, with give_to: is it a block, and is it out?
+//   stealth_pool_put -> the same, with give_back_to: is it the block that was last there, and out?
+//                    -> otherwise put_here: give_to: is it a block, and is it out?
 #include <cstring>
 
 #include "os/os.hpp"
@@ -27,10 +28,23 @@ inline PoolCore::Quick PoolCore::take_from(Magazine& own, void*& block) noexcept
   return Quick::done;
 }
 
+// The block that was taken from here last, out since then, and put by the thread that took it. False: nothing has
+// happened.
+inline bool PoolCore::give_back_to(Magazine& own, void* block, std::size_t size) noexcept {
+  Magazine::Place* const top = own.top.load(std::memory_order_relaxed);
+  if (size != own.block_size || Magazine::is_behind_all(top) || top->block.load(std::memory_order_relaxed) != block)
+    return false;
+  std::atomic<std::uint32_t>& its = *top->word.load(std::memory_order_relaxed);
+  if (its.load(std::memory_order_relaxed) != own.biased_word) return false;
+  its.store(kFree, std::memory_order_release);
+  own.top.store(top + 1, std::memory_order_relaxed);
+  return true;
+}
+
 // From out to free, if it is out. Nobody but us may change a word that bears our magazine's number.
 inline PoolCore::Quick PoolCore::come_back(Magazine const& own, std::atomic<std::uint32_t>& its) noexcept {
   std::uint32_t now = its.load(std::memory_order_relaxed);
-  if (now == own.used_word && now != kUsed) [[likely]] {
+  if (now == own.biased_word) [[likely]] {
     its.store(kFree, std::memory_order_release);
     return Quick::done;
   }
@@ -41,29 +55,23 @@ inline PoolCore::Quick PoolCore::come_back(Magazine const& own, std::atomic<std:
   return (now & kStates) == kUsed ? Quick::not_here : Quick::invalid;
 }
 
-// A block that was not the last one here.
-inline PoolCore::Quick PoolCore::give_at(Magazine const& own, Magazine::Place& place, void* block) noexcept {
-  std::uint64_t const index = index_of(block);
-  if (index >= reach()) [[unlikely]]
-    return Quick::invalid;
-  std::atomic<std::uint32_t>& its = word(static_cast<std::uint32_t>(index));
-  Quick const result = come_back(own, its);
-  if (result == Quick::done) place.set(block, &its);
-  return result;
-}
-
 inline PoolCore::Quick PoolCore::give_to(Magazine& own, stealth_pool const* handle, void* block,
                                          std::size_t size) noexcept {
   if (size != own.block_size) [[unlikely]]
     return Quick::invalid;
   Magazine::Place* const top = own.top.load(std::memory_order_relaxed);
-  if (top == own.places + Magazine::kBlocks) [[unlikely]]
+  if (Magazine::is_behind_all(top)) [[unlikely]]
     return Quick::not_here;
-  Quick const result = top->block.load(std::memory_order_relaxed) == block
-                           ? come_back(own, *top->word.load(std::memory_order_relaxed))
-                           : core_at(handle).give_at(own, *top, block);
-  if (result == Quick::done) [[likely]]
+  PoolCore const& core = core_at(handle);
+  std::uint64_t const index = core.index_of(block);
+  if (index >= core.reach()) [[unlikely]]
+    return Quick::invalid;
+  std::atomic<std::uint32_t>& its = core.word(static_cast<std::uint32_t>(index));
+  Quick const result = come_back(own, its);
+  if (result == Quick::done) [[likely]] {
+    top->set(block, &its);
     own.top.store(top + 1, std::memory_order_relaxed);
+  }
   return result;
 }
 
@@ -87,16 +95,24 @@ __attribute__((noinline)) int get_elsewhere(stealth_pool* handle, void** block, 
   return core->take(handle, Pointers(block, sizeof *block), 1, until);
 }
 
+// Into a magazine that has been entered, and is left.
+__attribute__((noinline)) int put_here(stealth_pool* handle, void* block, std::size_t size, Magazine& own) noexcept {
+  auto const result = PoolCore::give_to(own, handle, block, size);
+  own.leave();
+  if (result == PoolCore::Quick::done) [[likely]]
+    return STEALTH_OK;
+  if (result == PoolCore::Quick::invalid) return STEALTH_INVALID_BLOCK;
+  PoolCore* const core = core_of(handle);  // another thread may have destroyed it
+  return core == nullptr ? STEALTH_INVALID_HANDLE : core->give(handle, block, size);
+}
+
 __attribute__((noinline)) int put_elsewhere(stealth_pool* handle, void* block, std::size_t size) noexcept {
   PoolCore* const core = core_of(handle);
   if (core == nullptr) return STEALTH_INVALID_HANDLE;
-  if (Magazine* const own = core->own_magazine(); own != nullptr && own != t_pool_thread.last && own->enter(handle)) {
-    t_pool_thread.last = own;
-    auto const result = PoolCore::give_to(*own, handle, block, size);
-    own->leave();
-    if (result == PoolCore::Quick::done) return STEALTH_OK;
-  }
-  return core->give(handle, block, size);
+  Magazine* const own = core->own_magazine();
+  if (own == nullptr || own == t_pool_thread.last || !own->enter(handle)) return core->give(handle, block, size);
+  t_pool_thread.last = own;
+  return put_here(handle, block, size, *own);
 }
 
 struct stealth_pool_options const kAllDefaults = {sizeof(struct stealth_pool_options), 0, 0, 0, 0, 0};
@@ -145,11 +161,9 @@ STEALTH_API int stealth_pool_get(stealth_pool* pool, void** block) { return get(
 STEALTH_API int stealth_pool_put(stealth_pool* pool, void* block, size_t size) {
   Magazine& last = *t_pool_thread.last;
   if (last.enter(pool)) [[likely]] {
-    auto const result = PoolCore::give_to(last, pool, block, size);
+    if (!PoolCore::give_back_to(last, block, size)) return stealth::put_here(pool, block, size, last);
     last.leave();
-    if (result == PoolCore::Quick::done) [[likely]]
-      return STEALTH_OK;
-    if (result == PoolCore::Quick::invalid) return STEALTH_INVALID_BLOCK;
+    return STEALTH_OK;
   }
   return stealth::put_elsewhere(pool, block, size);
 }

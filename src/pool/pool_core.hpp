@@ -64,6 +64,7 @@ class PoolCore {
   }
   enum class Quick { done, not_here, invalid };
   [[nodiscard]] static Quick take_from(Magazine& own, void*& block) noexcept;
+  [[nodiscard]] static bool give_back_to(Magazine& own, void* block, std::size_t size) noexcept;
   [[nodiscard]] static Quick give_to(Magazine& own, stealth_pool const* handle, void* block, std::size_t size) noexcept;
   // The index of the block that begins at p; reach() or more: none does. Exact division by the stride is multiplying
   // with its odd part's inverse and rotating by the rest; what is no multiple, or lies before the first block, comes
@@ -96,7 +97,7 @@ class PoolCore {
   [[nodiscard]] stealth_error end(stealth_pool const* handle) noexcept;
   void fork_prepare() noexcept { mutex_.lock(); }
   void fork_in_parent() noexcept { mutex_.unlock(); }
-  void fork_in_child() noexcept;
+  [[nodiscard]] std::size_t fork_in_child() noexcept;  // the bytes that it holds
 
  private:
   static constexpr std::uint32_t kGone = 0, kUsed = 1, kFree = 2, kWiping = 3;
@@ -117,7 +118,6 @@ class PoolCore {
   [[nodiscard]] void* block_at(std::uint32_t i) const noexcept { return base_ + std::size_t{i} * stride_; }
 
   [[nodiscard]] static Quick come_back(Magazine const& own, std::atomic<std::uint32_t>& its) noexcept;
-  [[nodiscard]] Quick give_at(Magazine const& own, Magazine::Place& place, void* block) noexcept;
 
   // --- magazines (pool_gather.cpp) ---
   [[nodiscard]] Magazine& magazine(std::uint32_t number) const noexcept {

@@ -85,6 +85,7 @@ Magazine* PoolCore::open_own() noexcept {
   }
   bool const shares = own.shared_ms != 0 && os::coarse_ms() - own.shared_ms <= kSharingMs;
   own.used_word = kUsed | (shares ? 0 : number << kStateBits);
+  own.biased_word = shares ? Magazine::kNoWord : own.used_word;
   own.owner.store(t_pool_thread.id, std::memory_order_relaxed);
   own.block_size = block_size_;
   own.pool.store(handle_.load(std::memory_order_relaxed), std::memory_order_release);
@@ -216,11 +217,13 @@ std::uint64_t PoolCore::free_in_lists() const noexcept {
   return sum;
 }
 
-void PoolCore::fork_in_child() noexcept {
+std::size_t PoolCore::fork_in_child() noexcept {
   mutex_.reset();
-  if (handle_.load(std::memory_order_relaxed) == 0) return;
-  must_recount_ = forked_ = true;
-  waiting_ = wiping_ = inside_ = 0;
+  if (handle_.load(std::memory_order_relaxed) != 0) {
+    must_recount_ = forked_ = true;
+    waiting_ = wiping_ = inside_ = 0;
+  }
+  return charged_;
 }
 
 }  // namespace stealth

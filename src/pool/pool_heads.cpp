@@ -145,11 +145,13 @@ void pools_fork_in_parent() noexcept {
   g_heads.mutex().unlock();
 }
 
-void pools_fork_in_child() noexcept {
+std::size_t pools_fork_in_child() noexcept {
   regions_fork_in_child();
   forget_pool_thread();
-  g_heads.for_each([](PoolCore& core) { core.fork_in_child(); });
+  std::size_t held = 0;
+  g_heads.for_each([&held](PoolCore& core) { held += core.fork_in_child(); });
   g_heads.mutex().reset();
+  return held;
 }
 
 }  // namespace stealth

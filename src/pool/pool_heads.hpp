@@ -44,9 +44,9 @@ extern constinit PoolTable g_pool_table;
 // Gives back the memory of all pools' free blocks; the bytes.
 std::size_t trim_pools() noexcept;
 
-// fork: before the engine's handlers, and after them in parent and child.
+// fork: before the engine's handlers, and after them in parent and child; there the bytes that pools hold.
 void pools_fork_prepare() noexcept;
 void pools_fork_in_parent() noexcept;
-void pools_fork_in_child() noexcept;
+[[nodiscard]] std::size_t pools_fork_in_child() noexcept;
 
 }  // namespace stealth

@@ -213,13 +213,61 @@ TEST_F(BufferBeyond, WhatIsKeptIsSmall) {
     std::byte* const at = buffer.data();
     pool.put(std::move(buffer));
     EXPECT_EQ(pool.stats().idle, 1u);
-    EXPECT_EQ(pool.stats().held, 12288u);
+    EXPECT_EQ(pool.stats().held, 8192u);
     EXPECT_TRUE(is_resident(at));
-    EXPECT_FALSE(is_resident(at + 12288));
+    EXPECT_FALSE(is_resident(at + 8192));
     buffer = pool.get();
     buffer.extend(kMiB);
     for (std::byte const byte : buffer.bytes()) ASSERT_EQ(byte, std::byte{0});
   }
+}
+
+// All that are kept hold the target together, whatever they grew by in advance and however little was written.
+TEST_F(BufferBeyond, WhatIsKeptIsTheTarget) {
+  struct {
+    std::size_t target, each;
+    bool huge_pages;
+    std::size_t held;  // by all 27
+  } const cases[] = {
+      {kMiB, kMiB / 27, false, 27 * 9 * 4096},       // 38836 bytes are nine pages and a bit
+      {27 * 300000, 299000, false, 27 * 73 * 4096},  // grown to far more
+      {27 * 2 * 4096, 100, false, 27 * 4096},        // a page is all they ever had
+      {27 * 100, 100, false, 27 * 4096},             // a page is the least
+      {kMiB, 1, true, 0},                            // a huge one is more than the share of each
+      {27 * 3 * kMiB, 3 * kMiB, true, 27 * 2 * kMiB},
+  };
+  for (auto const& [target, each, huge_pages, held] : cases) {
+    BufferPool pool(target, {.max_buffer_size = 16 * kMiB, .huge_pages = huge_pages});
+    for (int round = 0; round < 2; ++round) {
+      std::vector<Buffer> all;
+      for (int i = 0; i < 27; ++i) {
+        all.push_back(pool.get());
+        fill(all.back(), each);
+        all.back().bytes()[each - 1] = std::byte{1};
+      }
+      for (Buffer& buffer : all) pool.put(std::move(buffer));
+      EXPECT_EQ(pool.stats().idle, 27u) << target;
+      EXPECT_EQ(pool.stats().held, held) << target;
+    }
+    Buffer buffer = pool.get();
+    buffer.extend(each);
+    EXPECT_EQ(buffer.bytes()[each - 1], std::byte{0});
+  }
+}
+
+// The same of a lone buffer, which comes back by a quicker way.
+TEST_F(BufferBeyond, ALoneBufferKeepsItsShare) {
+  BufferPool pool(kMiB);
+  Buffer buffer = pool.get();
+  fill(buffer, 100);
+  pool.put(std::move(buffer));
+  EXPECT_EQ(pool.stats().held, 4096u);
+  buffer = pool.get();
+  fill(buffer, 38000);
+  EXPECT_GT(pool.stats().held, 40000u);
+  pool.put(std::move(buffer));
+  EXPECT_EQ(pool.stats().idle, 1u);
+  EXPECT_EQ(pool.stats().held, 36864u);
 }
 
 TEST_F(BufferBeyond, WipedOnPut) {
@@ -422,6 +470,7 @@ TEST_F(BufferBeyond, StaleHandlesAreFoundOut) {
     auto* const no_buffer = reinterpret_cast<stealth_buffer*>(made_up);
     auto* const no_pool = reinterpret_cast<stealth_buffer_pool*>(made_up);
     EXPECT_EQ(stealth_buffer_write(no_buffer, "x", 1), STEALTH_INVALID_HANDLE);
+    EXPECT_EQ(stealth_buffer_write_at(no_buffer, "x", 1, ~std::uint64_t{0}), STEALTH_INVALID_HANDLE);
     EXPECT_EQ(stealth_buffer_release(no_buffer), STEALTH_INVALID_HANDLE);
     EXPECT_EQ(stealth_buffer_pool_get(no_pool, &buffer), STEALTH_INVALID_HANDLE);
     EXPECT_EQ(stealth_buffer_pool_close(no_pool), STEALTH_INVALID_HANDLE);

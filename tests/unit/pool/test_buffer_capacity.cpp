@@ -50,6 +50,21 @@ TEST_F(BufferCapacity, WritesWaitAndThenFail) {
   EXPECT_EQ(buffer.size(), size) << "what is there can be written to";
 }
 
+// What a buffer takes in advance is no reason to wait, or to be refused.
+TEST_F(BufferCapacity, WhatFitsIsWritten) {
+  BufferPool pool(kGiB);
+  Buffer buffer = pool.get();
+  std::error_code error;
+  buffer.write(pattern(16 * kMiB - 50000), error);
+  EXPECT_FALSE(error) << error.message();
+  buffer.write(pattern(40000), error);
+  EXPECT_FALSE(error) << error.message();
+  EXPECT_EQ(pool.stats().held, 16 * kMiB - 8192);
+  EXPECT_EQ(stealth::stats().refusals, refusals_before_);
+  buffer.write(pattern(20000), error);
+  EXPECT_EQ(error, errc::not_enough_memory);
+}
+
 TEST_F(BufferCapacity, AReleaseLetsAWriterGoOn) {
   stealth::set("backoff_patience", "1m");
   stealth::set("backoff_max_elapsed", "1m");

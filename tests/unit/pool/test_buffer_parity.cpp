@@ -373,6 +373,23 @@ TEST_F(BufferParity, TheIdleDrainDropsOneIn30Seconds) {
   EXPECT_EQ(pool.stats().idle, 1u) << "what comes after the time is not what was idle all the while";
 }
 
+// Nobody has to look at it before its time begins.
+TEST_F(BufferParity, TheIdleDrainDropsTheLastOne) {
+  dream_.coarse_too = true;
+  BufferPool pool(kMiB);
+  for (int round = 0; round < 3; ++round) {
+    dream_.pass(100 * kSecond);
+    pool.put(pool.make_buffer("x"));
+    dream_.pass(29 * kSecond);
+    pool.put(pool.get());
+    dream_.pass(29 * kSecond);
+    EXPECT_EQ(pool.stats().idle, 1u) << "it was out meanwhile";
+    dream_.pass(1 * kSecond);
+    EXPECT_EQ(pool.stats().idle, 0u);
+    EXPECT_EQ(pool.stats().held, 0u);
+  }
+}
+
 // --- the example, writing without end ---
 
 // Without a capacity to hold it back it grows at the speed of memory, up to what one buffer may hold.

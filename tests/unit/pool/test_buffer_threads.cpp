@@ -1,7 +1,9 @@
 // BufferPools and Buffers used by several threads at once: nothing is lost, torn or counted twice, whoever waits.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "buffers.hpp"
@@ -191,6 +193,30 @@ TEST_F(BufferThreads, AReleaseWakesAllWhoWait) {
   EXPECT_EQ(pool.stats().waits, 6u);
 }
 
+// Whatever it is that waits when the pool is destroyed, it ends as at a close.
+TEST_F(BufferThreads, TheEndWakesAllWhoWait) {
+  std::optional<BufferPool> pool(
+      std::in_place, 10, BufferPoolOptions{.initial_interval = 1h, .max_elapsed_time = 1h, .write_backoff = true});
+  Buffer full = pool->make_buffer("0123456789");
+  stealth_buffer_pool* const handle = pool->handle();
+  std::thread ends([&] {
+    EXPECT_TRUE(soon([&] { return pool->stats().waiting == 5; }));
+    pool.reset();
+  });
+  in_threads(5, [&](int self) {
+    stealth_buffer* made = nullptr;
+    int const error = self == 0   ? stealth_buffer_pool_get(handle, &made)
+                      : self == 1 ? stealth_buffer_pool_make(handle, "x", 1, &made)
+                      : self == 2 ? stealth_buffer_pool_backoff(handle, nullptr)
+                      : self == 3 ? stealth_buffer_pool_count(handle, 1)
+                                  : stealth_buffer_write(full.handle(), "x", 1);
+    EXPECT_EQ(error, STEALTH_POOL_CLOSED) << self;
+    EXPECT_EQ(made, nullptr);
+  });
+  ends.join();
+  EXPECT_EQ(stealth_buffer_pool_backoff(handle, nullptr), STEALTH_INVALID_HANDLE) << "who comes later";
+}
+
 // A release that has room for one write lets one go: what others add until they are looked at counts.
 TEST_F(BufferThreads, AReleaseAdmitsNoMoreThanTheTarget) {
   BufferPool pool(1000, {.initial_interval = 1h, .max_elapsed_time = 1h, .write_backoff = true});
@@ -282,9 +308,10 @@ TEST_F(BufferThreads, AWaitingWriterSeesTheBufferAsItIsThen) {
 TEST_F(BufferThreads, WaitsAreNotShorter) {
   BufferPool pool(1000, {.initial_interval = 20ms, .randomization_factor = 0.25});
   Buffer const full = pool.make_buffer(pattern(1000));
-  in_threads(8, [&](int) {
+  std::array<Buffer, 8> got;  // until all have waited: one that came back idle would end the others' waits
+  in_threads(8, [&](int i) {
     auto const begin = steady_clock::now();
-    static_cast<void>(pool.get());
+    got[static_cast<std::size_t>(i)] = pool.get();
     EXPECT_GE(steady_clock::now() - begin, 15ms);
   });
 }

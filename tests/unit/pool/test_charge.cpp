@@ -67,6 +67,22 @@ TEST(Charge, StaysHereWithAnOlderInterposer) {
   }
 }
 
+TEST(Charge, AChildsComesRight) {
+  Control const now = table(sizeof(Control), interposers_charge, interposers_release);
+  g_in_force = &now;
+  g_interposers = 1000;  // another library's
+  EXPECT_TRUE(memory::charge(300, Waiting::as_malloc));
+  memory::fork_in_child(300);
+  EXPECT_EQ(g_interposers, 1300u);
+  memory::fork_in_child(200);
+  EXPECT_EQ(g_interposers, 1200u);
+  memory::fork_in_child(250);
+  EXPECT_EQ(g_interposers, 1250u);
+  memory::release(250);
+  EXPECT_EQ(g_interposers, 1000u);
+  g_interposers = 0;
+}
+
 TEST(Charge, NothingIsNothing) {
   g_in_force = nullptr;
   EXPECT_TRUE(memory::charge(0, Waiting::as_malloc));
