@@ -9,15 +9,6 @@
 
 namespace {
 
-long resident_kib() {
-  std::FILE* file = std::fopen("/proc/self/statm", "r");
-  long size = 0;
-  long resident = 0;
-  if (file == nullptr || std::fscanf(file, "%ld %ld", &size, &resident) != 2) loads::fail("/proc/self/statm");
-  std::fclose(file);
-  return resident * 4;
-}
-
 void burst(std::vector<loads::Block>& live, loads::Random& random, loads::Checksum& sum, std::size_t count) {
   live.resize(count);
   for (loads::Block& block : live) {
@@ -45,7 +36,7 @@ int main(int argc, char** argv) {
       trickle.fill(random.doubling(4, 12), random.next());
       trickle.drop(sum);
     }
-    std::printf("metric left_kib %ld\n", resident_kib());
+    std::printf("metric left_kib %ld\n", loads::resident_kib());
     for (loads::Block& block : live) block.drop(sum);
   }
   sum.print("burst");

@@ -9,6 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
 namespace loads {
 
 // Uniform 64-bit numbers (splitmix64): the same on every machine, and cheap beside a malloc.
@@ -73,6 +77,24 @@ class Arguments {
 };
 
 inline constexpr std::size_t kPage = 4096;
+
+// What the process has resident. By plain system calls, so that a silent program stays silent for its allocator.
+inline long resident_kib() {
+  char text[128] = {};
+  const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (file < 0 || read(file, text, sizeof text - 1) <= 0) fail("/proc/self/statm");
+  close(file);
+  char* pages = nullptr;
+  std::strtol(text, &pages, 10);
+  return std::strtol(pages, nullptr, 10) * static_cast<long>(kPage / 1024);
+}
+
+// CPU time of the calling thread: steadier than the clock where more threads run than there are cores.
+inline double thread_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
 
 // Calls visit(offset, bytes) for the words that a stamp covers, none overlapping: the first, one in each page, the
 // last.

@@ -150,3 +150,127 @@ sum = 0
 end
 puts sum
 ''')
+
+
+def lua_script(folder, scale):
+    # Lua's hashes begin with an address: nothing here may depend on the order of pairs().
+    return _write(folder, 'work.lua', f'''
+local x, sum = 1, 0
+local function dice(n) x = (x * 1103515245 + 12345) % 2147483648; return (x >> 8) % n end
+for round = 1, {max(1, int(3 * scale))} do
+  local rows, groups = {{}}, {{}}
+  for i = 1, {max(100, int(30000 * min(scale, 1)))} do
+    local word = string.char(97 + dice(26), 97 + dice(26), 97 + dice(26), 97 + dice(26))
+    local row = {{ id = i, word = word, list = {{ i, dice(7), tostring(dice(30000)) }},
+                  text = ("row %d has %s "):format(i, word):rep(1 + dice(3)) }}
+    rows[i] = row
+    local key = word:sub(1, 2)
+    groups[key] = groups[key] or {{}}
+    table.insert(groups[key], function(n) return row.id * n + #row.list[3] end)
+  end
+  table.sort(rows, function(a, b) return a.word < b.word or (a.word == b.word and a.id < b.id) end)
+  local parts = {{}}
+  for at, row in ipairs(rows) do parts[at] = row.text:upper() end
+  local text = table.concat(parts, "\\n")
+  for number in text:gmatch("ROW (%d+)") do sum = (sum + #number * tonumber(number)) % 1000003 end
+  for key, group in pairs(groups) do
+    for _, one in ipairs(group) do sum = (sum + one(key:byte())) % 1000003 end
+  end
+  local made = coroutine.wrap(function() for i = 1, #rows do coroutine.yield({{ rows[i].word, i }}) end end)
+  for i = 1, #rows do sum = (sum * 31 + #made()[1] + i) % 1000003 end
+end
+print(sum)
+''')
+
+
+def node_script(folder, scale):
+    return _write(folder, 'work.js', f'''
+'use strict';
+const crypto = require('crypto'), fs = require('fs'), zlib = require('zlib');
+const text = fs.readFileSync(process.argv[2]);
+const hash = crypto.createHash('sha256');
+for (let round = 0; round < {max(1, int(5 * scale))}; ++round) {{
+  const rows = JSON.parse(text.toString());
+  const groups = new Map();
+  for (const row of rows) {{
+    if (!groups.has(row.group)) groups.set(row.group, []);
+    groups.get(row.group).push(row.name.toUpperCase() + ' ' + row.score);
+    for (const tag of row.tags) hash.update(tag);
+  }}
+  const buffers = [];
+  for (const [name, list] of [...groups].sort((a, b) => a[0] < b[0] ? -1 : 1)) {{
+    const joined = Buffer.from(list.sort().join('\\n') + name);
+    const packed = zlib.deflateSync(joined, {{ level: 1 }});
+    hash.update(zlib.inflateSync(packed));
+    buffers.push(packed, Buffer.alloc(joined.length * 8, round));
+    for (const line of list) buffers.push(Buffer.from(new Uint8Array(Buffer.from(line))));
+  }}
+  hash.update(Buffer.concat(buffers));
+}}
+console.log(hash.digest('hex'));
+''')
+
+
+def postscript(folder, scale):
+    """Pages of text, curves, clipped shadings and small dictionaries, for ghostscript."""
+    return _write(folder, 'work.ps', f'''%!PS
+7 srand
+/dice {{ rand exch mod }} bind def
+/letters (etaoinshrdlucmfwypvbgkqjxz) def
+/word {{ /n 3 9 dice add def /w n string def 0 1 n 1 sub {{ w exch letters 26 dice get put }} for w }} bind def
+/Fonts [ /Helvetica /Times-Roman /Courier /Times-Italic ] def
+1 1 {max(1, int(18 * scale))} {{
+  /page exch def
+  /seen 200 dict def
+  Fonts page 4 mod get findfont 8 page 5 mod add scalefont setfont
+  0 1 60 {{
+    12 mul 40 add 36 exch moveto
+    10 {{ /one word def seen one n put one show ( ) show }} repeat
+  }} for
+  120 {{
+    gsave
+    3 {{ 255 dice 255 div }} repeat setrgbcolor
+    600 dice 800 dice moveto
+    4 {{ 6 {{ 700 dice }} repeat curveto }} repeat closepath
+    2 dice 0 eq {{ fill }} {{ 5 dice setlinewidth [ 1 5 dice add 3 ] 0 setdash stroke }} ifelse
+    grestore
+  }} repeat
+  6 {{
+    gsave
+    600 dice 800 dice 30 50 dice add 0 360 arc clip newpath
+    << /ShadingType 3 /ColorSpace /DeviceRGB /Coords [ 300 400 10 300 400 500 ] /Extend [ true true ]
+       /Function << /FunctionType 2 /Domain [ 0 1 ] /C0 [ 1 0 0 ] /C1 [ 0 0 1 ] /N 1 >> >> shfill
+    grestore
+  }} repeat
+  showpage
+}} for
+''')
+
+
+def smt(folder, scale):
+    """Small puzzles for a solver: products to be taken apart, queens, jobs on machines, arrays."""
+    lines = ['(set-option :smt.random_seed 1)', '(set-option :sat.random_seed 1)']
+    for product in (46189 * k + 3233 for k in range(1, 1 + max(1, int(5 * min(scale, 1))))):
+        lines += ['(push)', '(declare-const a (_ BitVec 32))', '(declare-const b (_ BitVec 32))',
+                  '(assert (bvult a #x00010000))', '(assert (bvult b #x00010000))', '(assert (bvule a b))',
+                  '(assert (bvugt a #x00000001))', f'(assert (= (bvmul a b) #x{product:08x}))', '(check-sat)', '(pop)']
+    for n in range(6, 6 + max(1, int(12 * scale))):
+        lines.append('(push)')
+        lines += [f'(declare-const q{i} Int)\n(assert (and (<= 0 q{i}) (< q{i} {n})))' for i in range(n)]
+        lines += [f'(assert (and (not (= q{i} q{k})) (not (= (- q{i} q{k}) {i - k})) (not (= (- q{i} q{k}) {k - i}))))'
+                  for i in range(n) for k in range(i)]
+        lines += ['(check-sat)', '(pop)']
+    for jobs in range(4, 4 + max(1, int(8 * scale))):
+        lines.append('(push)')
+        lines += [f'(declare-const s{j} Int)\n(assert (and (<= 0 s{j}) (<= (+ s{j} {3 + j * 5 % 7}) {jobs * 4})))'
+                  for j in range(jobs)]
+        lines += [f'(assert (or (<= (+ s{j} {3 + j * 5 % 7}) s{k}) (<= (+ s{k} {3 + k * 5 % 7}) s{j})))'
+                  for j in range(jobs) for k in range(j) if (j + k) % 3]
+        lines += ['(check-sat)', '(pop)']
+    for size in (12, 20):
+        lines += ['(push)', '(declare-const m0 (Array Int Int))']
+        lines += [f'(declare-const m{i + 1} (Array Int Int))\n(declare-const i{i} Int)\n'
+                  f'(assert (= m{i + 1} (store m{i} i{i} (+ {i} (select m{i} (+ i{i} 1))))))' for i in range(size)]
+        lines += [f'(assert (> (select m{size} i{i}) (select m{size} (+ i{i} 1))))' for i in range(0, size, 4)]
+        lines += ['(check-sat)', '(pop)']
+    return _write(folder, 'work.smt2', '\n'.join(lines) + '\n')

@@ -1,7 +1,8 @@
 """The table of loads: what each is, how it is started, and how it is compared.
 
-Own loads are the programs of tests/loads; real ones are installed programs on fixed inputs (inputs.py). Knows nothing
-of peers or figures.
+Own loads are the programs of tests/loads; real ones are installed programs on fixed inputs (inputs.py), and given ones
+what the caller named (`--program`). Knows nothing of peers or figures. redis is not among them: Debian's is linked with jemalloc itself, so that nothing would be
+measured under glibc, and jemalloc would be there beside any other.
 """
 import dataclasses
 import fnmatch
@@ -17,7 +18,9 @@ class Load:
     command: object              # (bench folder, scale) -> argv
     stdin: object = None         # (bench folder, scale) -> path, or None for /dev/null
     env: dict = dataclasses.field(default_factory=dict)
-    by: str = 'wall'             # the time that is compared: 'cpu' where part of the run is sleep
+    by: str = 'wall'             # what is compared: 'cpu' where part of the run is sleep, 'work' with a metric
+    given: bool = False          # by the caller: its output may differ from run to run
+    metric: object = None        # finds the number in the output that decides, where the run time is fixed
 
 
 def own(name, about, program=None, count=None, **more):
@@ -29,6 +32,11 @@ def own(name, about, program=None, count=None, **more):
 
 def real(name, about, command, **more):
     return Load(name, about, True, command, **more)
+
+
+def given(name, line, metric=None):
+    return Load(name, line, True, lambda b, s: ['/bin/sh', '-c', f'exec {line}'], given=True,
+                metric=metric, by='work' if metric else 'wall')
 
 
 TABLE = [
@@ -47,6 +55,18 @@ TABLE = [
     own('aligned', 'aligned blocks, by every door'),
     own('burst', 'peaks, then a quiet second: CPU time, and what stays resident', by='cpu'),
     own('phases', 'sizes change between phases, 95 % freed at random'),
+    own('false-sharing', 'two threads write to small neighbours, passed on or their own'),
+    own('exchange', 'four threads free what the others made, in bursts'),
+    own('server', 'sessions whose threads end and start their successors'),
+    own('shuffle', '16 B – 8 KiB in random order, a quarter freed by other threads'),
+    own('graph', 'a graph of small objects that changes'),
+    own('strings', 'text split, changed, moved and joined'),
+    own('realloc-100m', 'a buffer grown to 100 MiB by realloc', 'realloc'),
+    own('held', '1,000 threads that each hold a little: CPU time, and what is resident', by='cpu'),
+    own('held-1', 'the same work by one thread', 'held', 1, by='cpu'),
+    own('scale', 'live memory from 1 MiB to 1 GiB: what an operation costs at each size'),
+    own('trickle', 'mixed phases on two threads, then hardly a call for a second: what stays resident', by='cpu'),
+    own('trickle-silent', 'the same, then no call at all', 'trickle', 1, by='cpu'),
     real('g++', 'the compiler on a source full of templates',
          lambda b, s: ['g++', '-std=c++20', '-O0', '-S', '-o', '-', inputs.compiler_source(b.inputs, s)]),
     real('python', 'json, dicts, strings, regular expressions',
@@ -63,6 +83,20 @@ TABLE = [
          lambda b, s: ['jq', '-c', '[group_by(.group)[] | {group: .[0].group, n: length, best: (max_by(.score).name), '
                        'tags: ([.[].tags[]] | unique | length)}] | sort_by(-.n, .group) | .[0:50][]',
                        inputs.records(b.inputs, s)]),
+    real('clang', 'the same source in another compiler, optimised',
+         lambda b, s: ['clang++-14', '-std=c++20', '-O1', '-S', '-o', '-', inputs.compiler_source(b.inputs, s)]),
+    real('lua', 'tables, strings, closures, coroutines', lambda b, s: ['lua5.4', inputs.lua_script(b.inputs, s)]),
+    real('node', 'JSON, buffers, compression, digests: what a JavaScript engine has outside its own heap',
+         lambda b, s: ['node', inputs.node_script(b.inputs, s), inputs.records(b.inputs, s)]),
+    real('ghostscript', 'pages of text, curves and shadings',
+         lambda b, s: ['gs', '-q', '-dSAFER', '-dBATCH', '-dNOPAUSE', '-sDEVICE=pgmraw', '-r72', '-sOutputFile=-',
+                       inputs.postscript(b.inputs, s)]),
+    real('z3', 'a solver on products, queens, jobs and arrays',
+         lambda b, s: ['z3', '-smt2', inputs.smt(b.inputs, s)]),
+    # By CPU time: server and client wait for each other. Its items lie in pages of its own, so that it calls malloc
+    # rarely: a program that an allocator must not harm.
+    real('memcached', 'sets and gets of a small client',
+         lambda b, s: [str(b.programs / 'load-memcached'), str(s)], by='cpu'),
     real('start', 'a shell that starts many tiny programs: the price of being preloaded at all',
          lambda b, s: ['/bin/sh', '-c',
                        f'i=0; while [ $i -lt {max(20, int(1200 * s))} ]; do /bin/true; i=$((i+1)); done']),

@@ -1,6 +1,8 @@
-"""The tables that the bench prints, from the dictionary that it also writes as JSON. No figures are made here."""
+"""The tables that the bench prints of single peers, from the dictionary that it also writes as JSON, and what all
+tables are made of. No figures are made here. Those about the best of all peers are in best_report.py."""
 from . import stats
 
+DECIDES = {'cpu': ' (by CPU)', 'work': ' (by its own figure)'}
 MANY_ROUNDS = 99  # beyond this, the number of rounds that would decide is no advice
 
 
@@ -57,7 +59,7 @@ def peer_table(results, peer):
             continue
         mine, its = load['summary'][peer], load['summary'][base]
         by = load['by']
-        note = marks(compared, by) + (' (by CPU)' if by == 'cpu' else '') + (' ERROR' if peer in errors else '')
+        note = marks(compared, by) + DECIDES.get(by, '') + (' ERROR' if peer in errors else '')
         rows.append((name, *seconds(mine), *seconds(its), bracket(compared['wall']), bracket(compared['cpu']),
                      mebibytes(mine), mebibytes(its), f"{compared['rss_kib']['ratio']:.2f}",
                      f"{compared['faults']['ratio']:.2f}" if compared['faults'] else '–', note))
@@ -98,7 +100,7 @@ def findings(results):
                 open_.append(f'{name} (≈ {needed} rounds)' if needed <= MANY_ROUNDS else name)
             if compared['rss_kib'] and compared['rss_kib']['ratio'] > stats.MEMORY_LIMIT:
                 memory.append(f"{name} {compared['rss_kib']['ratio']:.2f}×")
-        if peer != base:
+        if base and peer != base:
             if lost:
                 lines.append(f'{peer} is slower than {base} beyond noise: ' + ', '.join(lost))
             if memory:
@@ -120,10 +122,10 @@ def findings(results):
 
 
 def text(results):
+    """The tables; findings() are printed after all of them."""
     parts = []
-    for peer in results['peers']:
+    for peer in results['peers'] if results['baseline'] else []:
         if peer != results['baseline']:
             parts += peer_table(results, peer) + ['']
     metrics = metrics_table(results)
-    parts += metrics + [''] if metrics else []
-    return '\n'.join(parts + findings(results)).rstrip() + '\n'
+    return parts + (metrics + [''] if metrics else [])

@@ -11,7 +11,7 @@ import subprocess
 # What a program may know of its surroundings; the rest of the caller's environment stays outside, or figures would
 # depend on who measures. Settings of allocators come through, so that they can be compared, too.
 KEPT = ('PATH', 'HOME', 'USER')
-KEPT_PREFIXES = ('STEALTH_', 'MALLOC_', 'GLIBC_TUNABLES')
+KEPT_PREFIXES = ('STEALTH_', 'MALLOC_', 'GLIBC_TUNABLES', 'MIMALLOC_', 'TCMALLOC_', 'TBB_MALLOC_', 'SCUDO_')
 
 
 def settings():
@@ -27,8 +27,9 @@ class Bench:
         self.inputs = pathlib.Path(folder)
         self.timeout = timeout
 
-    def run(self, argv, preload, stdin=None, env=None):
-        """One run: a dictionary with status, times in seconds, rss_kib, faults, output (a digest), metrics, stderr."""
+    def run(self, argv, preload, stdin=None, env=None, metric=None):
+        """One run: a dictionary with status, times in seconds, rss_kib, faults, output (a digest), metrics, stderr, and
+        with a metric (a compiled expression, whose first group is a number: more is better) what a billion of them take, work."""
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment.update(settings(), LC_ALL='C.UTF-8', TMPDIR=str(self.inputs), **(env or {}))
         out_path, err_path = self.inputs / 'stdout', self.inputs / 'stderr'
@@ -65,6 +66,12 @@ class Bench:
             result['error'] = f'still running after {self.timeout} s' if late else f'ended by {name}'
         elif os.WEXITSTATUS(status) != 0:
             result['error'] = f'exit status {os.WEXITSTATUS(status)}'
+        elif metric:
+            found = metric.search(out_path.read_text(encoding='utf-8', errors='replace'))
+            if found and float(found[1]) > 0:
+                result['work'] = 1e9 / float(found[1])
+            else:
+                result['error'] = f'its output has no number at {metric.pattern}'
         return result
 
 

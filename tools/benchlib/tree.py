@@ -13,13 +13,15 @@ def fail(status, text):
     sys.exit(status)
 
 
-def build(own_build, target, commands=(), packages=(), configure='once'):
+def build(own_build, target, commands=(), packages=(), configure='once', wanted=()):
     """Installs and builds by the same file as tools/run and tools/test; nothing where a build directory was given.
-    configure: `again` where a package decides whether there is such a target."""
+    wanted: packages that it goes without where they cannot be had. configure: `again` where a package decides whether
+    there is such a target."""
     if own_build:
         return pathlib.Path(own_build).resolve()
     script = ('set -euo pipefail; root=$1; source "$root/tools/lib/setup.sh"; open_build_dir; need_build_tools; '
               f'{needs("commands", commands)}{needs("packages", packages)}'
+              f'{"want_packages " + " ".join(wanted) + "; " if wanted else ""}'
               f'configure {configure}; compile {target}; close_build_dir')
     if subprocess.run(['bash', '-c', script, 'bench', str(ROOT)], stdout=sys.stderr, check=False).returncode:
         sys.exit(1)
@@ -31,11 +33,11 @@ def needs(what, names):
 
 
 def named_paths(pairs):
-    """NAME=PATH …, as --peer takes them: [(name, path)]."""
+    """NAME=PATH …, as --peer and --own take them: [(name, path)]."""
     found = []
     for pair in pairs:
         name, _, path = pair.partition('=')
         if not name or not path:
-            fail(2, f'--peer {pair}: not NAME=PATH; say for example --peer mimalloc=/usr/lib/libmimalloc.so')
+            fail(2, f'{pair}: not NAME=PATH; say for example --peer mimalloc=/usr/lib/libmimalloc.so')
         found.append((name, path))
     return found

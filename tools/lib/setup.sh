@@ -134,6 +134,24 @@ need_packages() {
   if ((${#packages[@]})); then install_packages "${packages[@]}"; fi
 }
 
+# want_packages PACKAGE…: the same for those that one can go without: what cannot be had is told, and is no end.
+# Together first, which takes one look at the sources; then, where that failed, each by itself. In a shell of its own,
+# because the failure of an installation is the end of a shell.
+want_packages() {
+  local package missing=()
+  mapfile -t missing < <(missing_packages "$@" | sort -u)
+  if ((${#missing[@]} == 0)) || wanted_installed "${missing[@]}"; then return 0; fi
+  if ((${#missing[@]} == 1)); then return 0; fi
+  for package in "${missing[@]}"; do wanted_installed "$package" || true; done
+}
+wanted_installed() (
+  trap allow_servers EXIT
+  trap 'interrupted INT' INT
+  trap 'interrupted TERM' TERM
+  trap 'interrupted HUP' HUP
+  install_packages "$@"
+)
+
 refreshed=0
 install_packages() {
   local log=$logs/apt.log why
