@@ -67,6 +67,18 @@ bool may_wait() noexcept { return _r_debug.r_state == r_debug::RT_CONSISTENT && 
 
 void say(void*, std::string_view line) noexcept { report(line); }
 
+HugePages huge_pages_of(config::HugePages wish) {
+  switch (wish) {
+    case config::HugePages::never:
+      return HugePages::never;
+    case config::HugePages::automatic:
+      return HugePages::automatic;
+    case config::HugePages::always:
+      return HugePages::always;
+  }
+  return HugePages::never;
+}
+
 bool configure_classes() {
   config::Classes const& wanted = g_settings.classes;
   if (wanted.kind == config::Classes::Kind::all) return add_all_classes();
@@ -117,6 +129,7 @@ void start_engine() {
   g_budget.report_holders_by(say_who_holds);
   live::put_in_force();
   g_arena.set_dumpable(g_settings.dumpable);
+  g_arena.set_huge_pages(huge_pages_of(g_settings.huge_pages));
   if (os::page_size() > kSlot) {
     report("the system's pages of ", Bytes{os::page_size()},
            " are larger than what libstealth purges; everything goes to the "
@@ -129,6 +142,7 @@ void start_engine() {
   }
   configure_classes();
   publish_classes();
+  permit_keeper(g_owning_process);
   if (!preallocate())
     report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
   remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",

@@ -99,6 +99,7 @@ void Arena::set_tags(std::uint32_t first, std::uint32_t slots, RunState state, Z
 }
 
 void Arena::remove_free(Run* run) noexcept {
+  if (run == step_run_) step_run_ = List<Run>::next(run);
   FreeRuns& free = free_[static_cast<int>(run->zone)];
   std::uint32_t const bin = bin_of(run->slots);
   free.bins[bin].remove(run);
@@ -178,6 +179,8 @@ Run* Arena::take(Run* free_run, std::uint32_t first, std::uint32_t slots) noexce
   std::uint32_t const dirty_taken = dirty_pages(first, slots);
   std::uint32_t const dirty_after = free_run->dirty_pages - dirty_before - dirty_taken;
   budget_.pages_freed(-static_cast<std::int64_t>(dirty_taken * kPage));
+  if (huge_pages_pay(zone, slots)) ask_for_huge_pages(free_run, first, slots);
+  used_slots_ += slots;
   remove_free(free_run);
   set_tags(first, slots, RunState::used, zone);
   if (start < first) insert_free(start, first - start, dirty_before, zone, freed_ms);
@@ -185,6 +188,13 @@ Run* Arena::take(Run* free_run, std::uint32_t first, std::uint32_t slots) noexce
   Run* const run = run_at(first);
   run->moved = false;
   return run;
+}
+
+void Arena::prepare_mapping(char* memory, std::size_t bytes) const noexcept {
+  if (!dumpable_) os::exclude_from_dumps(memory, bytes);
+  // Where the kernel makes huge pages unasked.
+  if (huge_pages_ == HugePages::never || (huge_pages_ == HugePages::automatic && has_capacity()))
+    os::refuse_huge_pages(memory, bytes);
 }
 
 // Makes the next `slots` slots of the reservation usable, and their places in the tables.
@@ -199,7 +209,7 @@ bool Arena::commit(std::uint32_t slots) noexcept {
   }
   auto* const memory = reinterpret_cast<char*>(base_ + committed);
   if (!os::commit(memory, bytes)) return false;
-  if (!dumpable_) os::exclude_from_dumps(memory, bytes);
+  prepare_mapping(memory, bytes);
   committed_.store(committed + bytes, std::memory_order_release);
   return true;
 }
@@ -262,6 +272,7 @@ void Arena::shrink(Run* run, std::uint32_t slots) noexcept {
   std::uint32_t const first = slot_of(run);
   std::uint32_t const cut = run->slots - slots;
   set_tags(first, slots, RunState::used, run->zone);
+  used_slots_ -= cut;
   std::uint32_t const now = os::coarse_ms();
   insert_free(first + slots, cut, dirty_pages(first + slots, cut), run->zone, now);
   purge_when_due(now);
@@ -277,27 +288,30 @@ bool Arena::touch(Run const* run, std::uint32_t from, std::uint32_t to, Charge& 
   std::uint32_t const first = slot_of(run);
   std::uint32_t const begin = from / kPagesPerSlot;
   std::uint32_t const end = static_cast<std::uint32_t>(divide_up(to, kPagesPerSlot));
-  auto const wanted = [to](std::uint32_t slot) { return min(kPagesPerSlot, to - slot * kPagesPerSlot); };
   std::size_t fresh = 0;
   for (std::uint32_t slot = begin; slot < end; ++slot) {
     std::uint32_t const have = charged_[first + slot].load(std::memory_order_relaxed);
-    if (have < wanted(slot)) fresh += wanted(slot) - have;
+    fresh += pages_in(bits_within(slot, from, to) & ~have);
   }
   if (fresh == 0) return true;
   if (!budget_.try_charge(fresh * kPage, charge)) return false;
   for (std::uint32_t slot = begin; slot < end; ++slot) {
     std::uint32_t const have = charged_[first + slot].load(std::memory_order_relaxed);
-    charged_[first + slot].store(static_cast<std::uint8_t>(max(have, wanted(slot))), std::memory_order_relaxed);
+    charged_[first + slot].store(static_cast<std::uint8_t>(have | bits_within(slot, from, to)),
+                                 std::memory_order_relaxed);
   }
   return true;
 }
 
 void Arena::zero_dirty(Run const* run, std::uint32_t pages) noexcept {
   std::uint32_t const first = slot_of(run);
-  char* memory = memory_of(run);
-  for (std::uint32_t slot = 0; slot * kPagesPerSlot < pages; ++slot, memory += kSlot) {
-    std::uint32_t const dirty = charged_[first + slot].load(std::memory_order_relaxed);
-    std::memset(memory, 0, min(dirty, pages - slot * kPagesPerSlot) * kPage);
+  char* const memory = memory_of(run);
+  for (std::uint32_t page = 0; page < pages;) {
+    std::uint32_t const dirty = charged_[first + page / kPagesPerSlot].load(std::memory_order_relaxed);
+    std::uint32_t const until = min(pages, page + kPagesPerSlot);
+    for (std::uint32_t bits = dirty; page < until; ++page, bits >>= 1) {
+      if ((bits & 1) != 0) std::memset(memory + std::size_t{page} * kPage, 0, kPage);
+    }
   }
 }
 

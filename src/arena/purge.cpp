@@ -7,8 +7,9 @@ namespace stealth {
 
 namespace {
 
-// Less free dirty memory than this is not worth a system call by age.
-constexpr std::size_t kWorthPurging = kMiB;
+// What purge_step() does at once: the memory of a huge page, which is not torn up so, and so many runs.
+constexpr std::size_t kStepBytes = 2 * kMiB;
+constexpr std::uint32_t kStepRuns = 256;
 // Runs that are mappings of their own, at most: each costs two of the 65,530 mappings that a process may have.
 constexpr std::uint32_t kMostMoved = 1024;
 
@@ -16,7 +17,8 @@ constexpr std::uint32_t kMostMoved = 1024;
 
 std::uint32_t Arena::dirty_pages(std::uint32_t first, std::uint32_t slots) const noexcept {
   std::uint32_t sum = 0;
-  for (std::uint32_t slot = first; slot < first + slots; ++slot) sum += charged_[slot].load(std::memory_order_relaxed);
+  for (std::uint32_t slot = first; slot < first + slots; ++slot)
+    sum += pages_in(charged_[slot].load(std::memory_order_relaxed));
   return sum;
 }
 
@@ -25,9 +27,13 @@ std::uint32_t Arena::dirty_pages(std::uint32_t first, std::uint32_t slots) const
 bool Arena::map_afresh(Run const* run, std::uint32_t slots) noexcept {
   char* const memory = memory_of(run);
   std::size_t const bytes = std::size_t{slots} << kSlotShift;
+  forget_huge_pages(slot_of(run), slots);
   bool const usable = os::map_afresh(memory, bytes) || os::fill_hole(memory, bytes, true);
-  if (!usable) static_cast<void>(os::fill_hole(memory, bytes, false));
-  if (usable && !dumpable_) os::exclude_from_dumps(memory, bytes);
+  if (usable) {
+    prepare_mapping(memory, bytes);
+  } else {
+    static_cast<void>(os::fill_hole(memory, bytes, false));
+  }
   uncharge(slot_of(run), slots);
   return usable;
 }
@@ -48,6 +54,7 @@ void Arena::free(Run* run) noexcept {
     --moved_runs_;
     if (!map_afresh(run, slots)) return;  // stays used, by nobody
   }
+  used_slots_ -= slots;
   std::uint32_t const now = os::coarse_ms();
   std::uint32_t const dirty = dirty_pages(first, slots);
   insert_free(first, slots, dirty, run->zone, now);
@@ -58,26 +65,34 @@ void Arena::free(Run* run) noexcept {
 void Arena::purge_when_due(std::uint32_t now_ms) noexcept {
   if (purge_delay_ms_ == 0 || budget_.is_over()) {  // over the capacity, what becomes free pays that back first
     purge_locked(0, now_ms);
-  } else if (free_dirty_bytes() >= kWorthPurging && now_ms - last_purge_ms_ >= max(purge_delay_ms_ / 4, 1u)) {
+  } else if (worth_purging() && now_ms - last_purge_ms_ >= purge_pause_ms_) {
     last_purge_ms_ = now_ms;
+    purge_pause_ms_ = max(purge_delay_ms_ / 4, 1u);
     purge_locked(purge_delay_ms_, now_ms);
   }
 }
 
-std::size_t Arena::purge_run(Run* run) noexcept {
+// The run has dirty pages. Up to `most` bytes of addresses, to a boundary of as many bytes.
+std::size_t Arena::purge_part(Run* run, std::size_t most) noexcept {
   std::uint32_t first = slot_of(run);
   std::uint32_t end = first + run->slots;
   while (charged_[first].load(std::memory_order_relaxed) == 0) ++first;
+  if (std::size_t{end - first} << kSlotShift > most) {
+    auto const at_once = static_cast<std::uint32_t>(most >> kSlotShift);
+    end = min(end, static_cast<std::uint32_t>(align_down(first + at_once, at_once)));
+  }
   while (charged_[end - 1].load(std::memory_order_relaxed) == 0) --end;
-  if (!os::purge(reinterpret_cast<void*>(base_ + (std::size_t{first} << kSlotShift)),
-                 std::size_t{end - first} << kSlotShift)) {
+  first = begin_of_huge(first, slot_of(run));
+  end = end_of_huge(end, slot_of(run) + run->slots);
+  refuse_huge_pages(first, end - first);
+  if (!os::purge(memory_at(first), std::size_t{end - first} << kSlotShift)) {
     return 0;
   }
-  std::size_t const bytes = run->dirty_pages * kPage;
-  free_dirty_pages_.fetch_sub(run->dirty_pages, std::memory_order_relaxed);
-  run->dirty_pages = 0;
+  std::uint32_t const pages = dirty_pages(first, end - first);
+  free_dirty_pages_.fetch_sub(pages, std::memory_order_relaxed);
+  run->dirty_pages -= pages;
   uncharge(first, end - first);
-  return bytes;
+  return pages * kPage;
 }
 
 std::size_t Arena::purge_locked(std::uint32_t age_ms, std::uint32_t now_ms) noexcept {
@@ -112,19 +127,69 @@ std::size_t Arena::purge(std::uint32_t age_ms) noexcept {
   return purge_locked(age_ms, os::coarse_ms());
 }
 
+Arena::Step Arena::purge_step(bool first) noexcept {
+  Hold hold(mutex_);
+  std::uint32_t const now = os::coarse_ms();
+  if (first) {
+    step_run_ = nullptr;
+    step_bin_ = 0;
+    last_purge_ms_ = now;
+    purge_pause_ms_ = max(purge_delay_ms_ / 2, 1u);  // those who free do not purge as long as this is done in time
+  }
+  Step step;
+  for (std::uint32_t runs = 0; step.bytes < kStepBytes && runs < kStepRuns;) {
+    if (step_run_ == nullptr) {
+      if (step_bin_ == 2 * kBins) return step;
+      step_run_ = free_[step_bin_ / kBins].bins[step_bin_ % kBins].front();
+      ++step_bin_;
+      continue;
+    }
+    Run* const run = step_run_;
+    ++runs;
+    if (run->dirty_pages != 0 && now - run->freed_ms >= purge_delay_ms_) {
+      std::size_t const bytes = purge_part(run, kStepBytes);
+      step.bytes += bytes;
+      step.refused |= bytes == 0;
+      if (bytes != 0 && run->dirty_pages != 0) continue;
+    }
+    step_run_ = List<Run>::next(run);
+  }
+  step.more = true;
+  return step;
+}
+
 void Arena::purge_from(Run const* run, std::uint32_t slot) noexcept {
   std::uint32_t const first = slot_of(run) + slot;
   std::uint32_t const count = run->slots - slot;
   if (dirty_pages(first, count) == 0) return;
+  refuse_huge_pages(first, count);
   if (os::purge(memory_of(run) + (std::size_t{slot} << kSlotShift), std::size_t{count} << kSlotShift))
     uncharge(first, count);
 }
 
+bool Arena::purge_pages(Run const* run, std::uint32_t from, std::uint32_t to) noexcept {
+  std::uint32_t const first = slot_of(run);
+  std::uint32_t const begin = from / kPagesPerSlot;
+  refuse_huge_pages(first + begin, static_cast<std::uint32_t>(divide_up(to, kPagesPerSlot)) - begin);
+  if (!os::purge(memory_of(run) + std::size_t{from} * kPage, std::size_t{to - from} * kPage)) return false;
+  std::size_t pages = 0;
+  for (std::uint32_t slot = begin; slot * kPagesPerSlot < to; ++slot) {
+    std::uint32_t const have = charged_[first + slot].load(std::memory_order_relaxed);
+    std::uint32_t const gone = have & bits_within(slot, from, to);
+    charged_[first + slot].store(static_cast<std::uint8_t>(have & ~gone), std::memory_order_relaxed);
+    pages += pages_in(gone);
+  }
+  if (pages != 0) budget_.release(pages * kPage);
+  return true;
+}
+
 Moved Arena::move(Run* from, Run* to, std::uint32_t slots) noexcept {
   Hold hold(mutex_);
-  // A moved run that grew past what was moved is several mappings: kernels that do not move those are asked once.
-  if (!moves_ || moved_runs_ >= kMostMoved || (from->moved && !moves_several_)) return Moved::not_at_all;
   std::uint32_t const source = slot_of(from);
+  // A moved run that grew past what was moved is several mappings, and so may be what huge pages were asked for:
+  // kernels that do not move those are asked once.
+  bool const may_be_several = from->moved || asked_for_huge_pages(source, slots);
+  if (!moves_ || moved_runs_ >= kMostMoved || (may_be_several && !moves_several_)) return Moved::not_at_all;
   std::uint32_t const target = slot_of(to);
   std::size_t const bytes = std::size_t{slots} << kSlotShift;
   if (!os::move_pages(memory_of(from), memory_of(to), bytes)) {
@@ -136,6 +201,7 @@ Moved Arena::move(Run* from, Run* to, std::uint32_t slots) noexcept {
       static_cast<void>(os::fill_hole(memory_of(to), bytes, false));
       moves_ = false;
     }
+    forget_huge_pages(target, slots);
     uncharge(target, slots);
     return whole ? Moved::not_at_all : Moved::target_lost;
   }
@@ -159,7 +225,8 @@ Run const* Arena::run_holding(std::size_t slot) const noexcept {
 }
 
 bool Arena::is_valid() const noexcept {
-  std::size_t charged = 0, free_dirty = 0, free_runs = 0, listed = 0;
+  std::size_t charged = 0, used = 0, free_dirty = 0, free_runs = 0, listed = 0;
+  std::int32_t refused = 0;
   bool last_was_free = false;
   Zone last_zone = Zone::slabs;
   for (std::uint32_t slot = 0; slot < frontier();) {
@@ -169,6 +236,7 @@ bool Arena::is_valid() const noexcept {
     if (last->slots != run->slots || last->state != run->state || last->zone != run->zone) return false;
     std::uint32_t const dirty = dirty_pages(slot, run->slots);
     charged += dirty;
+    used += run->state == RunState::used ? run->slots : 0;
     bool const is_free = run->state == RunState::free;
     if (is_free) {
       if (dirty != run->dirty_pages || (last_was_free && last_zone == run->zone)) return false;
@@ -188,7 +256,10 @@ bool Arena::is_valid() const noexcept {
       }
     }
   }
-  return listed == free_runs && free_dirty == free_dirty_pages_.load(std::memory_order_relaxed) &&
+  for (std::uint32_t slot = 0; slot < frontier(); ++slot)
+    refused += run_at(slot)->advice.load(std::memory_order_relaxed) == Advice::refused ? 1 : 0;
+  return used == used_slots_ && refused == refused_.load(std::memory_order_relaxed) && listed == free_runs &&
+         free_dirty == free_dirty_pages_.load(std::memory_order_relaxed) &&
          charged * kPage + budget_.held_outside() == budget_.facts().held;
 }
 

@@ -159,10 +159,6 @@ class Budget {
   void freed(std::size_t bytes, void const* key, ThreadAccount* account) noexcept {
     if (under_pressure()) freed_under_pressure(bytes, key, account, bytes);
   }
-  // A thread has taken back what it had freed and kept for itself.
-  void taken_back(std::size_t bytes) noexcept {
-    if (under_pressure()) flow_.note_taken(bytes);
-  }
   // The same as freed() for pages of the thread's own blocks. It may be about to take them again: no rate is foretold
   // by them.
   void own_freed(std::size_t bytes, ThreadAccount* account) noexcept {
@@ -177,16 +173,18 @@ class Budget {
 
   // --- reading ---
   [[nodiscard]] std::uint64_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t peak_held() const noexcept { return peak_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t held_outside() const noexcept { return outside_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t used() const noexcept { return used_with(held()); }
   // Whether somebody waits, or soon may: frees should then come to light at once.
   [[nodiscard]] bool under_pressure() const noexcept {
     return pressed_.load(std::memory_order_relaxed) || !queue_.empty();
   }
-  // Whether what becomes free is to go back to the kernel at once. May look.
+  // Whether what becomes free is to go back to the kernel at once. May look: what was not there when it was charged, so
+  // that it passed, may be there now, and nobody notices as long as it is freed and used again.
   [[nodiscard]] bool is_over() noexcept {
-    return pressed_.load(std::memory_order_relaxed) && mode_.load(std::memory_order_relaxed) == Mode::enforce &&
-           is_over_now();
+    bool const may_be = pressed_.load(std::memory_order_relaxed) || held() > capacity();
+    return may_be && mode_.load(std::memory_order_relaxed) == Mode::enforce && is_over_now();
   }
   [[nodiscard]] bool has_waiters() const noexcept { return !queue_.empty(); }
   [[nodiscard]] std::uint64_t soft_point() const noexcept;  // bytes; CapacityLimits::kNoCapacity without a capacity

@@ -24,9 +24,6 @@ class Flow {
   // again.
   void note_freed(std::uint64_t bytes, std::uint64_t now) noexcept;
 
-  // Of that, so many bytes have been taken again by this thread.
-  void note_taken(std::uint64_t bytes) noexcept { reusable_.total.fetch_sub(bytes, std::memory_order_relaxed); }
-
   // How often something was freed: whoever sleeps sees by it whether the sleep was fruitless.
   [[nodiscard]] std::uint32_t releases() const noexcept { return releases_.load(std::memory_order_seq_cst); }
   // Whether another thread has released anything within the last second.

@@ -132,7 +132,6 @@ inline constexpr std::array settings{
          .default_value = "auto",
          .accepted = "never, auto, always",
          .live = detail::at_start,
-         .works = only_default<&Config::huge_pages>,
          .help = "whether the kernel is asked for huge pages"}),
     detail::row<WordField<&Config::guard, guard_words>>(
         {.variable = "STEALTH_GUARD",

@@ -6,8 +6,8 @@
 namespace stealth {
 
 constinit ClassList g_classes;
-constinit ClassTable g_class_of;
-constinit ClassTable g_serving;
+constinit std::uint16_t g_bin_of[kClassesBySize + kSpanLists];
+constinit std::uint8_t g_serving[kClassesBySize];
 
 namespace {
 
@@ -34,8 +34,10 @@ bool add_small(std::size_t block, std::uint64_t most, std::uint64_t prealloc) {
   c.block = static_cast<std::uint32_t>(block);
   c.slots = slab_slots(block);
   c.capacity = static_cast<std::uint32_t>(c.slots * kSlot / block);
+  c.unit_pages = static_cast<std::uint32_t>(divide_up(std::size_t{c.slots} * kPagesPerSlot, 64));
   c.first_limit = blocks_worth(4 * kKiB, block);
   c.last_limit = blocks_worth(block <= kKiB ? 32 * kKiB : 16 * kKiB, block);
+  c.batch = static_cast<std::uint32_t>(min(divide_up(kBatchBytes, block), kBatchBlocks));
   c.inverse = ((std::uint64_t{1} << 40) + block - 1) / block;
   c.max = most;
   c.prealloc = prealloc;
@@ -101,11 +103,16 @@ void publish_classes() {
 }
 
 void hide_classes() noexcept {
-  for (std::uint8_t& entry : g_class_of) __atomic_store_n(&entry, std::uint8_t{0}, __ATOMIC_RELAXED);
+  for (std::uint16_t& entry : g_bin_of) __atomic_store_n(&entry, std::uint16_t{0}, __ATOMIC_RELAXED);
 }
 
 void show_classes() noexcept {
-  for (std::size_t i = 0; i < sizeof g_serving; ++i) __atomic_store_n(&g_class_of[i], g_serving[i], __ATOMIC_RELAXED);
+  for (std::size_t i = 0; i < kClassesBySize; ++i)
+    __atomic_store_n(&g_bin_of[i], static_cast<std::uint16_t>(g_serving[i] << kBinShift), __ATOMIC_RELAXED);
+  for (std::uint32_t i = 0; i < kSpanLists; ++i) {
+    auto const bin = static_cast<std::uint16_t>((kClasses + i) << kBinShift);
+    __atomic_store_n(&g_bin_of[kClassesBySize + i], bin, __ATOMIC_RELAXED);
+  }
 }
 
 }  // namespace stealth

@@ -15,13 +15,22 @@ inline constexpr std::uint32_t kClasses = 64;
 // The largest block that is cut from a slab; larger requests get spans of their own.
 inline constexpr std::size_t kMaxSmall = 32 * kKiB;
 inline constexpr std::uint32_t kLargestSlab = kMostSlabBytes / kSlot;
+// Spans of one of the ladder's steps up to here are kept in threads' lists as blocks are, behind the classes' own.
+inline constexpr std::size_t kMaxListed = 256 * kKiB;
+inline constexpr std::uint32_t kSpanLists = 12;
+inline constexpr std::uint32_t kLists = kClasses + kSpanLists;
 inline constexpr std::size_t kGranule = kMinAlignment;
 
+// What a thread collects of one foreign slab's blocks before it posts them (heap.hpp), at most.
+inline constexpr std::size_t kBatchBytes = 2 * kKiB, kBatchBlocks = 64;
+
 struct SizeClass {
-  std::uint32_t block;     // bytes, a multiple of kGranule
-  std::uint32_t slots;     // of a slab: a power of two (and aligned to it: a slab is found from any of its slots)
-  std::uint32_t capacity;  // blocks in a slab
+  std::uint32_t block;       // bytes, a multiple of kGranule
+  std::uint32_t slots;       // of a slab: a power of two (and aligned to it: a slab is found from any of its slots)
+  std::uint32_t capacity;    // blocks in a slab
+  std::uint32_t unit_pages;  // a slab's memory goes back by so many pages; at most 64 units are in a slab
   std::uint32_t first_limit, last_limit;  // blocks that a thread's list may hold, at first and at most
+  std::uint32_t batch;                    // blocks of another heap's slab that a thread collects before it posts them
   std::uint64_t inverse;  // ceil(2^40 / block): offset * inverse >> 40 is the block's index, for every offset in a slab
   std::uint64_t max;      // blocks in use at most; 0: no limit
   std::uint64_t prealloc;  // blocks mapped and touched at start
@@ -67,15 +76,32 @@ struct ClassList {
 };
 
 extern constinit ClassList g_classes;
-// The class of (size + 15) / 16, as malloc's hit reads it. All zero before the start, so that the first call of all is
-// slow, and while threads are called in (flush.cpp).
-using ClassTable = std::uint8_t[kMaxSmall / kGranule + 1];
-extern constinit ClassTable g_class_of;
-// The same, whatever is going on.
-extern constinit ClassTable g_serving;
+// For each (size + 15) / 16 where in a heap the list of its class stands, in bytes from class 0's: so malloc's hit has
+// nothing to multiply. All zero before the start, so that the first call of all is slow, and while threads are called
+// in (flush.cpp).
+inline constexpr std::uint32_t kBinShift = 4;  // log2 of sizeof(Bin)
+inline constexpr std::size_t kClassesBySize = kMaxSmall / kGranule + 1;
+extern constinit std::uint16_t g_bin_of[kClassesBySize + kSpanLists];  // those of spans in the end
+// The classes, whatever is going on.
+extern constinit std::uint8_t g_serving[kClassesBySize];
 
+[[nodiscard]] inline std::size_t bin_of(std::size_t size) {
+  return __atomic_load_n(&g_bin_of[(size + kGranule - 1) / kGranule], __ATOMIC_RELAXED);
+}
+// Of kMaxSmall < size <= kMaxListed: which of the span lists, and the step of the ladder that is kept there.
+[[nodiscard]] inline std::uint32_t span_list(std::size_t size) {
+  auto const exponent = static_cast<std::uint32_t>(63 ^ __builtin_clzll(size - 1));
+  return exponent * 4 + static_cast<std::uint32_t>((size - 1) >> (exponent - 2)) - 64;
+}
+[[nodiscard]] constexpr std::size_t bytes_in_list(std::uint32_t list) {
+  return (std::size_t{5} + list % 4) << (13 + list / 4);
+}
+static_assert(bytes_in_list(0) == kMaxSmall / 4 * 5 && bytes_in_list(kSpanLists - 1) == kMaxListed);
+[[nodiscard]] inline std::size_t bin_of_span(std::size_t size) {
+  return __atomic_load_n(&g_bin_of[kClassesBySize + span_list(size)], __ATOMIC_RELAXED);
+}
 [[nodiscard]] inline std::uint32_t class_of(std::size_t size) {
-  return __atomic_load_n(&g_class_of[(size + kGranule - 1) / kGranule], __ATOMIC_RELAXED);
+  return static_cast<std::uint32_t>(bin_of(size) >> kBinShift);
 }
 [[nodiscard]] inline std::uint32_t serving_class(std::size_t size) {
   return g_serving[(size + kGranule - 1) / kGranule];

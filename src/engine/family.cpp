@@ -16,7 +16,7 @@ struct Target {
 Target look_up(void* p, std::size_t offset) {
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
-  if (word != kSpanWord) return {g_classes.classes[class_in(word)].block, false};
+  if (!is_span(word)) return {g_classes.classes[list_in(word)].block, false};
   if (offset % kSlot != 0) report_bad_free(p);
   return {static_cast<Span*>(g_arena.run_at(offset >> kSlotShift))->pages * kPage, true};
 }
@@ -45,16 +45,25 @@ void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
   return allocate_span(size, alignment, false);
 }
 
-void* allocate_zeroed(std::size_t size) noexcept {
+namespace {
+
+__attribute__((noinline)) void* allocate_zeroed_slowly(std::size_t size) noexcept {
   if (size <= kMaxSmall) {
-    void* const p = allocate(size);
-    if (p != nullptr) std::memset(p, 0, size);
-    return p;
+    void* const p = slow_allocate(size, kMinAlignment);
+    return p != nullptr ? std::memset(p, 0, size) : nullptr;
   }
   if (size > PTRDIFF_MAX) return out_of_memory();
   if (t_thread.busy || !started()) return emergency(size, kMinAlignment);
   Busy const busy;
   return allocate_span(size, kMinAlignment, true);
+}
+
+}  // namespace
+
+void* allocate_zeroed(std::size_t size) noexcept {
+  if (void* const p = pop(size); p != nullptr) [[likely]]
+    return std::memset(p, 0, size);
+  return allocate_zeroed_slowly(size);
 }
 
 void* reallocate(void* p, std::size_t size) noexcept {

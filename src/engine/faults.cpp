@@ -10,17 +10,17 @@ void report_bad_free(void* p) noexcept {
   if (!g_arena.contains(offset)) die("invalid free: ", hex(p), " was never handed out");
   std::size_t const slot = offset >> kSlotShift;
   std::uint32_t const word = g_arena.owner_word(slot);
-  if (word == kSpanWord || word == 0) {
+  if (is_span(word) || word == 0) {
     Run const* const run = g_arena.run_holding(slot);
     std::size_t const first = g_arena.slot_of(run);
-    if (run->state == RunState::used && g_arena.owner_word(first) == kSpanWord) {
+    if (run->state == RunState::used && is_span(g_arena.owner_word(first))) {
       die("invalid free: ", hex(p), " is ", std::uint64_t{offset - (first << kSlotShift)},
           " bytes inside the large allocation at ", hex(g_arena.memory_of(run)));
     }
     die("double free: ", hex(p),
         " is not allocated: a large allocation freed before, or a block of a slab that was given back");
   }
-  SizeClass const& c = g_classes.classes[class_in(word)];
+  SizeClass const& c = g_classes.classes[list_in(word)];
   Slab const* const slab = slab_at(slot, c);
   char const* const start = g_arena.memory_of(slab);
   auto const within = static_cast<std::size_t>(static_cast<char const*>(p) - start);

@@ -19,31 +19,32 @@ struct Bin {
   std::int32_t limit;
 };
 
-// Blocks of one foreign slab that this thread has freed and not yet posted.
+static_assert(sizeof(Bin) == 1 << kBinShift);
+
+// Blocks of one foreign slab that this thread has freed and not yet posted. As a list: the thread pushes without the
+// lock, and nobody else comes near as long as it lives.
 struct RemoteBatch {
   Slab* slab;  // null: empty
   FreeBlock *head, *tail;
-  std::uint32_t count;
+  std::uint32_t room;   // for so many more; then it is posted
+  std::uint32_t limit;  // bytes of the slab that were carved when it was last asked: the owner carves on
+
+  void push(FreeBlock* block) noexcept {
+    block->next = head;
+    head = block;
+    --room;
+  }
 };
-inline constexpr std::uint32_t kBatches = 16;
-inline constexpr std::size_t kBatchBytes =
-    2 * kKiB;  // so at most 32 KiB, or kBatches single blocks, stay stranded in a thread
-inline constexpr std::uint32_t kBatchBlocks = 64;
+// So at most 64 KiB, or kBatches single blocks, stay stranded in a thread.
+inline constexpr std::uint32_t kBatches = 32;
 
 struct HeapClass {
   Slab* carving;       // the slab that fresh blocks are cut from, or null
   List<Slab> partial;  // slabs with free blocks
+  List<Slab> hollow;   // slabs all of whose free blocks are hollow
   std::uint32_t slabs;
-  bool overflowed;       // the list was full since the last refill: the limit is too small
-  std::uint64_t carved;  // blocks, ever
-};
-
-// Recently freed spans, kept for the next request of the same length.
-struct SpanCache {
-  static constexpr std::uint32_t kEntries = 8;
-  static constexpr std::uint32_t kMostSlots = 2 * kMiB / kSlot;
-  Span* spans[kEntries];
-  std::uint32_t count, slots;
+  std::uint32_t overflowed;  // blocks that the full list has given back since the last refill
+  std::uint64_t carved;      // blocks, ever
 };
 
 // How an attempt to get memory ended.
@@ -57,18 +58,30 @@ enum class Outcome : std::uint8_t {
 
 struct Heap {
   // The hot path: written by the owning thread alone, without the lock.
+  Bin bins[kLists] = {};
+  ArenaView arena = {};
   std::uint32_t id = 0;
-  Bin bins[kClasses] = {};
+
+  // A list by what g_bin_of and a slab's word say.
+  [[nodiscard]] Bin& bin_at(std::size_t offset) noexcept {
+    return *reinterpret_cast<Bin*>(reinterpret_cast<char*>(bins) + offset);
+  }
 
   // The slow path: under `lock`, which the owner takes and, rarely, whoever trims, forks or counts.
   OwnerLock lock{};
   HeapClass classes[kClasses] = {};
   RemoteBatch batches[kBatches] = {};
-  SpanCache span_cache = {};
+  std::uint32_t overflowed_span_lists = 0;  // as HeapClass::overflowed, a bit each
   std::uint64_t large_calls = 0;
   ThreadAccount account{};
   std::uint32_t flushed_epoch = 0;
-  std::int64_t large_blocks = 0;  // as large_pages
+  std::uint64_t slab_bytes = 0;     // of all its slabs
+  std::uint64_t chained_bytes = 0;  // of free blocks in its slabs' chains
+  std::uint64_t fresh_bytes = 0;    // of slabs that it has taken since it last looked for pages to give back
+  std::uint64_t aged_bytes = 0;     // chained_bytes, when the keeper last looked
+  std::uint8_t used_tick = 0;       // of g_tick, when its thread last needed more than its lists
+  bool is_idle = false;             // has been for a while: threads were asked to empty their lists
+  std::int64_t large_blocks = 0;    // as large_pages
   std::uint64_t large_pages = 0;  // in use, allocated here less freed here: only the sum over all heaps means something
 
   // Slabs of this heap whose `remote` went from empty to not empty.
@@ -76,9 +89,10 @@ struct Heap {
 
   os::ThreadMark mark{};
   bool locked_for_fork = false;
-  bool collecting = false;    // what comes back now was freed before
-  bool lost = false;          // its thread died within the slow path: nobody touches it any more
-  Heap* next_heap = nullptr;  // in the registry
+  bool collecting = false;       // what comes back now was freed before
+  bool lost = false;             // its thread died within the slow path: nobody touches it any more
+  std::uint8_t ended_ticks = 0;  // how often the keeper has found its thread ended
+  Heap* next_heap = nullptr;     // in the registry
 
   // --- small blocks (small.cpp); the caller holds the lock ---
   // A block, and into the empty bin as many more as come at no further cost.
@@ -94,14 +108,25 @@ struct Heap {
   // The list was full: makes room in it.
   void overflow(std::uint32_t c) noexcept;
   void flush_bin(std::uint32_t c) noexcept;
+  void raise_limit(Bin& bin, std::uint32_t most, std::size_t block) noexcept;
+
+  // --- pages inside of slabs (hollow.cpp); the caller holds the lock ---
+  // Gives back the pages of half-empty slabs in which no block is in use: of at most `most` slabs, and of those only to
+  // which none has come back for `ticks`; how many it were.
+  std::uint32_t hollow_out(std::uint32_t ticks, std::uint32_t most) noexcept;
+  // The same, if free blocks have come to be much of what the heap holds and it goes on growing.
+  void hollow_out_when_growing() noexcept;
 
   // --- remote frees (remote.cpp); the caller holds the lock ---
   void free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept;
+  [[nodiscard]] RemoteBatch& batch_of(std::size_t slot, SizeClass const& c) noexcept {
+    return batches[(slot >> __builtin_ctz(c.slots)) % kBatches];
+  }
   void post_batches() noexcept;
   void drain() noexcept;
 
   // --- spans (large.cpp); the caller holds the lock ---
-  void flush_spans() noexcept;
+  void flush_span_lists() noexcept;
 
   // Everything that can be given back without a look at the bins of a living thread.
   void release_unused(bool with_bins) noexcept;
@@ -112,9 +137,12 @@ struct Heap {
   void drain_queue() noexcept;
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
   void give_back(Slab* slab) noexcept;
+  std::uint32_t push_run(std::uint32_t c, std::uint32_t most) noexcept;
   void emptied(Slab* slab) noexcept;
+  void unlist(Slab* slab) noexcept;
+  [[nodiscard]] std::uint32_t hollow_out(Slab* slab, std::uint64_t units) noexcept;
+  [[nodiscard]] Outcome fill(Slab* slab, Charge& charge, FreeBlock*& head, std::uint32_t& count) noexcept;
   [[nodiscard]] bool is_kept(Slab const* slab) const noexcept;
-  void raise_limit(std::uint32_t c) noexcept;
 };
 
 // What a thread has at hand. Kept small: static TLS is scarce for libraries that are loaded late.
@@ -127,6 +155,12 @@ struct Thread {
   std::uint16_t no_waits;          // forbid_waits() less allow_waits()
   bool watches_locks;              // about_to_lock() is to be called, once
 };
+
+// Counts on by whoever ages memory (age_heaps()): what was touched so many ticks ago is no longer in use.
+extern constinit std::atomic<std::uint8_t> g_tick;
+[[nodiscard]] inline bool ticks_have_passed(std::uint8_t since, std::uint32_t ticks) noexcept {
+  return static_cast<std::uint8_t>(g_tick.load(std::memory_order_relaxed) - since) >= ticks;
+}
 
 // Stands in until a thread has a heap: its lists are empty, and its id matches no slab.
 extern constinit Heap g_no_heap;

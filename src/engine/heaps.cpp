@@ -1,8 +1,9 @@
 // All heaps: making them, taking over those of ended threads, and what is done to all of them at once: trim, count,
 // fork.
 //
-// Order of locks: registry, then heaps (in the registry's order), then the arena. Whoever touches another thread's heap
-// holds the registry's lock.
+// Order of locks: the keeper's, registry, then heaps (in the registry's order), then the arena. Whoever touches another
+// thread's heap holds the registry's lock.
+#include "engine/keeper.hpp"
 #include "engine/slow.hpp"
 #include "os/os.hpp"
 
@@ -74,6 +75,7 @@ Heap* attach() {
   Hold hold(g_registry);
   if (Heap* const heap = ended_heap(); heap != nullptr) {
     g_budget.reset(heap->account);
+    heap->ended_ticks = 0;
     return heap;
   }
   if (g_last_number >= (1u << (32 - kIdShift)) - 2) return nullptr;
@@ -122,6 +124,73 @@ void collect() noexcept {
   });
 }
 
+namespace {
+
+// The next one; null: there is none, or not now.
+Heap* heap_after(Heap* heap) {
+  if (!g_registry.try_lock()) return nullptr;
+  do {
+    heap = heap == nullptr ? g_heaps : heap->next_heap;
+  } while (heap != nullptr && heap->lost);
+  g_registry.unlock();
+  return heap;
+}
+
+// Pages in slabs to which nothing has come back lately. A few slabs at a time, for the heap's thread may be waiting.
+// True: there is more to do, or will be.
+bool age_slabs(Heap& heap, int& holds, bool& is_newly_idle) {
+  constexpr std::uint32_t kTicks = 3, kSlabs = 16, kIdleTicks = 2;
+  constexpr std::uint64_t kBetweenNs = 50'000;
+  for (std::uint32_t done = kSlabs; done == kSlabs && holds > 0; --holds) {
+    if (!heap.lock.try_lock()) return true;
+    done = heap.hollow_out(kTicks, kSlabs);
+    bool const is_idle = ticks_have_passed(heap.used_tick, kIdleTicks);
+    is_newly_idle |= is_idle && !heap.is_idle;
+    heap.is_idle = is_idle;
+    heap.aged_bytes = heap.chained_bytes;
+    heap.lock.unlock();
+    std::uint32_t const never = 0;
+    if (done == kSlabs) os::futex_wait(&never, 0, kBetweenNs);
+  }
+  return holds <= 0;
+}
+
+// Only what a thread has left behind: the next one takes it over, lists and all, if it comes before the purge delay is
+// over. Holding the registry keeps it from that meanwhile, so the mark need not be claimed.
+bool age_ended_heaps() noexcept {
+  constexpr std::uint8_t kTicks = 5;  // the first may come at once
+  constexpr int kAtOnce = 4;
+  if (!g_registry.try_lock()) return false;
+  int released = 0;
+  for (Heap* heap = g_heaps; heap != nullptr && released < kAtOnce; heap = heap->next_heap) {
+    if (heap->lost || heap->ended_ticks >= kTicks || !heap->mark.has_ended()) continue;
+    if (heap->ended_ticks + 1 == kTicks) {
+      if (!heap->lock.try_lock()) continue;
+      heap->release_unused(true);
+      heap->lock.unlock();
+      ++released;
+    }
+    ++heap->ended_ticks;
+  }
+  g_registry.unlock();
+  return released == kAtOnce;
+}
+
+}  // namespace
+
+// A thread that has not come to the slow path for a while keeps what its lists hold, and with it whole slabs; if it
+// calls malloc now and then, it is asked to give them back.
+bool age_heaps() noexcept {
+  g_tick.fetch_add(1, std::memory_order_relaxed);
+  bool busy = age_ended_heaps();
+  int holds = 64;
+  bool is_any_newly_idle = false;
+  for (Heap* heap = heap_after(nullptr); heap != nullptr; heap = heap_after(heap))
+    busy |= age_slabs(*heap, holds, is_any_newly_idle);
+  if (is_any_newly_idle) request_flush();
+  return busy || is_any_newly_idle;
+}
+
 Heap* own_heap() noexcept {
   if (t_thread.own == nullptr) [[unlikely]]
     t_thread.own = attach();
@@ -130,7 +199,7 @@ Heap* own_heap() noexcept {
 
 void collect_idle() noexcept {
   collect();
-  g_arena.purge_down_to(max(g_budget.held() / 4, std::uint64_t{2 * kMiB}));
+  g_arena.purge_down_to(max(g_budget.held() / 6, std::uint64_t{2 * kMiB}));
   g_budget.raise_calm_limit();
 }
 
@@ -171,6 +240,11 @@ EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), v
     facts.large_calls += heap.large_calls;
     facts.large_blocks += heap.large_blocks;
     pages += heap.large_pages;
+    for (std::uint32_t list = 0; list < kSpanLists; ++list) {
+      std::int32_t const listed = listed_now(heap.bins[kClasses + list]);
+      facts.large_blocks -= listed;
+      pages -= static_cast<std::uint32_t>(listed) * (bytes_in_list(list) / kPage);
+    }
     ++facts.heaps;
   });
   facts.large_bytes = pages * kPage;
@@ -189,8 +263,10 @@ EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), v
       std::uint64_t carved = std::uint64_t{mine.slabs} * size_class.capacity;
       if (mine.carving != nullptr) carved -= size_class.capacity - mine.carving->carved;
       std::uint64_t chained = 0;
-      for (Slab const* slab = mine.partial.front(); slab != nullptr; slab = List<Slab>::next(slab))
-        chained += slab->free_blocks();
+      for (List<Slab> const* slabs : {&mine.partial, &mine.hollow}) {
+        for (Slab const* slab = slabs->front(); slab != nullptr; slab = List<Slab>::next(slab))
+          chained += slab->free_blocks();
+      }
       std::uint64_t const listed = size_class.shared ? 0 : static_cast<std::uint64_t>(listed_now(heap.bins[c]));
       sum.slabs += mine.slabs;
       sum.blocks += mine.carved;
@@ -265,6 +341,7 @@ void fork_prepare() noexcept {
   }
   t_thread.busy = true;  // until the fork is over, handlers must keep off
   t_thread.heap = &g_no_heap;
+  keeper_fork_prepare();
   g_registry.lock();
   for_each_heap([](Heap& heap) { heap.locked_for_fork = lock_foreign(heap); });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.lock();
@@ -282,6 +359,7 @@ void fork_in_parent() noexcept {
     if (heap.locked_for_fork) heap.lock.unlock();
   });
   g_registry.unlock();
+  keeper_fork_in_parent();
   if (t_thread.own != nullptr) t_thread.heap = t_thread.own;
   t_thread.busy = false;
 }
@@ -300,14 +378,17 @@ void fork_in_child() noexcept {
     if (&heap == &g_shared_heap) return;
     if (&heap == own) return heap.mark.claim_new();
     // The other threads may have been in the middle of a push or a pop, and the kernel copied their pages one by one:
-    // what their lists say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains are whole.
+    // what their lists and batches say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains
+    // are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
+    for (RemoteBatch& batch : heap.batches) batch = {};
     g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();
   });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.reset();
   g_arena.mutex().reset();
   g_registry.reset();
+  keeper_fork_in_child();
   if (own != nullptr) t_thread.heap = own;
   t_thread.busy = false;
 }

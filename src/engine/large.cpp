@@ -1,6 +1,6 @@
-// Large allocations: whole runs of slots, kept for a moment by the heap that freed them, grown in place or by moving
-// pages.
+// Large allocations: whole runs of slots, grown in place or by moving pages.
 #include <cstring>
+#include <utility>
 
 #include "base/check.hpp"
 #include "engine/slow.hpp"
@@ -19,18 +19,6 @@ constexpr std::size_t kLargestSpan = std::size_t{1} << 43;
 
 std::uint32_t slots_for(std::size_t bytes) { return static_cast<std::uint32_t>(divide_up(bytes, kSlot)); }
 std::uint32_t pages_for(std::size_t bytes) { return static_cast<std::uint32_t>(divide_up(bytes, kPage)); }
-
-Span* take_cached(Heap& heap, std::uint32_t slots) {
-  SpanCache& cache = heap.span_cache;
-  for (std::uint32_t i = cache.count; i-- > 0;) {
-    Span* const span = cache.spans[i];
-    if (span->slots != slots) continue;
-    cache.spans[i] = cache.spans[--cache.count];
-    cache.slots -= slots;
-    return span;
-  }
-  return nullptr;
-}
 
 // A rule with prealloc keeps as many spans for itself, touched, whoever freed them.
 Span* take_kept(SpanRule& rule) {
@@ -52,17 +40,20 @@ bool keep(SpanRule& rule, Span* span) {
   return true;
 }
 
-void give_back(Heap* heap, SpanRule& rule, Span* span) {
-  if (keep(rule, span)) return;
-  if (heap != nullptr && !g_budget.has_waiters() && !span->moved && span->slots <= SpanCache::kMostSlots / 2) {
-    SpanCache& cache = heap->span_cache;
-    if (cache.count < SpanCache::kEntries && cache.slots + span->slots <= SpanCache::kMostSlots) {
-      cache.spans[cache.count++] = span;
-      cache.slots += span->slots;
-      return;
-    }
-  }
-  g_arena.free(span);
+void give_back(SpanRule& rule, Span* span) {
+  if (!keep(rule, span)) g_arena.free(span);
+}
+
+// Whether there is a list for spans of a rule and size.
+bool has_list(SpanRule const& rule, std::size_t bytes) {
+  return rule.unrounded && bytes > kMaxSmall && bytes <= kMaxListed;
+}
+
+// What a span's map word says.
+std::uint32_t word_for(Span const* span) {
+  std::size_t const bytes = span->pages * kPage;
+  if (!has_list(g_classes.rules[span->rule], bytes) || span->moved) return kSpanWord;
+  return (kClasses + span_list(bytes)) << kBinShift;
 }
 
 // One attempt: a run, its first pages charged. Leaves nothing behind when it fails.
@@ -70,10 +61,6 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
                   bool zeroed, Charge& charge, Span*& span) {
   Hold hold(heap.lock);
   span = align == 1 ? take_kept(rule) : nullptr;
-  if (span == nullptr && align == 1) {
-    span = take_cached(heap, slots);
-    if (span != nullptr) g_budget.taken_back(slots * kSlot);
-  }
   if (span == nullptr) {
     std::uint32_t const alignment = max(align, slots >= kAlignFrom ? kHugeSlots : 1u);
     span = static_cast<Span*>(g_arena.allocate(Zone::spans, slots, alignment));
@@ -87,10 +74,11 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
     return Outcome::over_capacity;
   }
   span->pages = pages;
+  span->rule = static_cast<std::uint32_t>(&rule - g_classes.rules);
   ++heap.large_calls;
   ++heap.large_blocks;
   heap.large_pages += pages;
-  g_arena.set_owner(span, 1, kSpanWord);
+  g_arena.set_owner(span, 1, word_for(span));
   return Outcome::done;
 }
 
@@ -100,13 +88,27 @@ void unmake_span(Heap& heap, SpanRule& rule, Span* span) {
   --heap.large_calls;
   --heap.large_blocks;
   heap.large_pages -= span->pages;
-  give_back(&heap, rule, span);
+  give_back(rule, span);
 }
 
 // The bytes that a rule gives for a request.
 std::size_t rounded(SpanRule const& rule, std::size_t size) {
   if (rule.exact) return rule.hi;
-  return rule.unrounded ? size : min(ladder_step(size), rule.hi);
+  return rule.unrounded && size > kMaxListed ? size : min(ladder_step(size), rule.hi);
+}
+
+// Blocks that a thread's list of spans holds at most.
+std::uint32_t most_in_list(std::uint32_t list) {
+  return max(static_cast<std::uint32_t>(kMaxListed / 2 / bytes_in_list(list)), 1u);
+}
+
+// A list holds nothing at first, and as long as there is a capacity: what lies there is not released.
+void raise_span_limit(Heap& heap, std::uint32_t list) {
+  std::uint32_t const bit = std::uint32_t{1} << list;
+  if ((heap.overflowed_span_lists & bit) == 0 || g_budget.capacity() != CapacityLimits::kNoCapacity) return;
+  heap.overflowed_span_lists &= ~bit;
+  Hold hold(heap.lock);
+  heap.raise_limit(heap.bins[kClasses + list], most_in_list(list), bytes_in_list(list));
 }
 
 bool is_full(SpanRule const& rule) { return rule.max != 0 && rule.in_use.load(std::memory_order_seq_cst) >= rule.max; }
@@ -135,6 +137,7 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
   std::size_t const bytes = rounded(*rule, max(size, std::size_t{1}));
   Heap* const heap = own_heap();
   if (heap == nullptr || bytes > kLargestSpan || alignment > kLargestSpan) return pass_on(size, alignment, zeroed);
+  if (has_list(*rule, bytes)) raise_span_limit(*heap, span_list(bytes));
   auto const align = static_cast<std::uint32_t>(max(alignment >> kSlotShift, std::size_t{1}));
   Span* span = nullptr;
   Outcome const result = until_admitted(*heap, {g_classes.stall_kind(*rule), rule}, [&](Charge& charge) {
@@ -144,10 +147,7 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
     unmake_span(*heap, *rule, span);  // others were faster
     return Outcome::at_max;
   });
-  if (result == Outcome::done) {
-    span->rule = static_cast<std::uint32_t>(rule - g_classes.rules);
-    return g_arena.memory_of(span);
-  }
+  if (result == Outcome::done) return g_arena.memory_of(span);
   return result == Outcome::refused ? out_of_memory() : pass_on(size, alignment, zeroed);
 }
 
@@ -155,15 +155,19 @@ void free_span(void* p, std::size_t offset) noexcept {
   if (offset % kSlot != 0) report_bad_free(p);
   auto* const span = static_cast<Span*>(g_arena.run_at(offset >> kSlotShift));
   SpanRule& rule = g_classes.rules[span->rule];
-  if (!g_arena.disown(span)) report_bad_free(p);  // another thread has just freed it
+  std::uint32_t const word = g_arena.disown(span);
+  if (word == 0) report_bad_free(p);  // another thread has just freed it
   Heap* const own = own_heap();
+  if (own != nullptr && is_listed_span(word))
+    own->overflowed_span_lists |= std::uint32_t{1} << (list_in(word) - kClasses);
   Heap& counted_by = own != nullptr ? *own : g_shared_heap;
   std::size_t const bytes = span->pages * kPage;
+  g_arena.learn_from(span, span->pages);
   {
     Hold hold(counted_by.lock);
     counted_by.large_pages -= span->pages;
     --counted_by.large_blocks;
-    give_back(own, rule, span);
+    give_back(rule, span);
   }
   leave_rule(rule);
   g_budget.freed(bytes, nullptr, own != nullptr ? &own->account : nullptr);
@@ -234,6 +238,7 @@ Outcome resize_span(void*& p, std::size_t size) noexcept {
   Hold hold(heap->lock);
   heap->large_pages += std::uint64_t{pages} - span->pages;
   span->pages = pages;
+  g_arena.set_owner(span, 1, word_for(span));
   p = g_arena.memory_of(span);
   return Outcome::done;
 }
@@ -258,9 +263,21 @@ bool preallocate_spans() noexcept {
   return complete;
 }
 
-void Heap::flush_spans() noexcept {
-  while (span_cache.count > 0) g_arena.free(span_cache.spans[--span_cache.count]);
-  span_cache.slots = 0;
+void Heap::flush_span_lists() noexcept {
+  for (std::uint32_t list = 0; list < kSpanLists; ++list) {
+    Bin& bin = bins[kClasses + list];
+    FreeBlock* block = std::exchange(bin.head, nullptr);
+    bin.room = bin.limit;
+    while (block != nullptr) {
+      FreeBlock* const next = block->next;
+      auto* const span = static_cast<Span*>(g_arena.run_at(g_arena.offset_of(block) >> kSlotShift));
+      large_pages -= span->pages;
+      --large_blocks;
+      g_arena.free(span);
+      g_budget.own_freed(bytes_in_list(list), collecting ? nullptr : &account);
+      block = next;
+    }
+  }
 }
 
 }  // namespace stealth

@@ -38,6 +38,15 @@ bool trim() noexcept;
 // How long free memory is kept from now on; what has been free for longer goes back at once.
 void set_purge_delay(std::uint32_t ms) noexcept;
 
+// From now on, in this process, a thread of ours may give free memory back while the program is silent (keeper.hpp).
+void permit_keeper(int process) noexcept;
+// Before the program changes what is a thread's and should be the process's: who it is, what it may. True: that thread
+// has ended, and none is made until let_keeper_back(), to be called right after.
+[[nodiscard]] bool send_keeper_away() noexcept;
+void let_keeper_back() noexcept;
+// The same for good: the program locks itself in.
+void forbid_keeper() noexcept;
+
 // Between the two the calling thread is never held up at the capacity. They nest.
 void forbid_waits() noexcept;
 void allow_waits() noexcept;

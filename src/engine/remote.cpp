@@ -1,10 +1,12 @@
 // Frees of blocks that another heap owns: batched by slab in the freeing heap, posted to the slab by one
-// compare-and-swap; the first poster queues the slab on its owner, which drains through that queue only.
+// compare-and-swap; the first poster queues the slab on its owner, which drains through that queue only. A batch is
+// its thread's alone, as a list is. When memory is short, blocks are posted one by one, and a thread that comes by
+// posts what it has collected.
 //
 // While a slab's `remote` is not empty, its blocks count as out, so that the owner cannot give the slab away before it
 // has drained it: a poster never touches a slab that is gone. The caller holds the lock of the heap that is `this`.
 #include "base/check.hpp"
-#include "engine/heap.hpp"
+#include "engine/slow.hpp"
 
 namespace stealth {
 
@@ -21,10 +23,12 @@ FreeBlock* block_at(Slab const* slab, std::uint32_t granule) {
 
 void post(RemoteBatch& batch, ThreadAccount* account) {
   Slab* const slab = batch.slab;
-  std::uint64_t const bytes = std::uint64_t{batch.count} * g_classes.classes[slab->size_class].block;
+  SizeClass const& c = g_classes.classes[slab->size_class];
+  std::uint32_t const count = c.batch - batch.room;
+  std::uint64_t const bytes = std::uint64_t{count} * c.block;
   Heap const* const owner = slab->heap;
   std::uint64_t seen = slab->remote.load(std::memory_order_relaxed);
-  RemoteChain mine = {granule_of(slab, batch.head), granule_of(slab, batch.tail), batch.count};
+  RemoteChain mine = {granule_of(slab, batch.head), granule_of(slab, batch.tail), count};
   while (true) {
     RemoteChain const before = RemoteChain::unpack(seen);
     RemoteChain after = mine;
@@ -50,16 +54,16 @@ void post(RemoteBatch& batch, ThreadAccount* account) {
 }  // namespace
 
 void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept {
-  RemoteBatch& batch = batches[g_arena.slot_of(slab) / c.slots % kBatches];
+  RemoteBatch& batch = batch_of(g_arena.slot_of(slab), c);
+  ThreadAccount* const by = collecting ? nullptr : &account;
   if (batch.slab != slab) {
-    if (batch.slab != nullptr) post(batch, collecting ? nullptr : &account);
-    batch = {slab, nullptr, block, 0};
+    if (batch.slab != nullptr) post(batch, by);
+    batch = {slab, nullptr, block, c.batch, 0};
   }
-  block->next = batch.head;
-  batch.head = block;
-  if (++batch.count >= kBatchBlocks || std::size_t{batch.count} * c.block >= kBatchBytes || g_budget.has_waiters()) {
-    post(batch, collecting ? nullptr : &account);
-  }
+  if (batch.head == block) report_double_free(block, c.block);
+  batch.limit = slab->carved_now() * c.block;
+  batch.push(block);
+  if (batch.room == 0 || g_budget.under_pressure()) post(batch, by);
 }
 
 void Heap::post_batches() noexcept {

@@ -16,13 +16,14 @@ struct FreeBlock {
   FreeBlock* next;
 };
 
-// Blocks [0, carved) have been handed out at least once. Of those, the ones in `free` are the slab's; the others are
-// with the program, in a thread's list, in a remote batch or in `remote`. The slab stands in its heap's partial list
-// while `listed`.
+// Blocks [0, carved) have been handed out at least once. Of those, the ones in `free` are the slab's; `hollow_blocks`
+// are free as well, but in no chain, because they lie in pages that went back to the kernel (hollow.cpp); the others
+// are with the program, in a thread's list, in a remote batch or in `remote`. The slab stands in its heap's partial
+// list while `listed`, else, if it has hollow blocks, in the hollow list.
 //
 //   not listed:  free == null,  countdown == 1   (the next block that comes back lists the slab)
-//   listed:      free holds carved - countdown blocks, countdown >= 1 are out   (the last one that comes back empties
-//   the slab)
+//   listed:      free holds carved - hollow_blocks - countdown blocks, countdown >= 1 are out   (the last one that
+//   comes back empties the slab)
 //
 // so that one counter, reaching 0, tells both events.
 struct Slab : Run {
@@ -32,15 +33,19 @@ struct Slab : Run {
   Heap* heap;
   std::uint8_t size_class;
   bool listed;
+  std::uint8_t pushed_tick;     // of g_tick, when a block last came back
+  bool looked_at;               // for hollow pages, and nothing has come back since
+  std::uint32_t hollow_blocks;  // == the number of those that lie, or begin or end, in one of the hollow units
 
   // Written by other threads: the blocks that they have freed, packed (see RemoteChain), and the heap's queue of such
   // slabs.
   alignas(64) std::atomic<std::uint64_t> remote;
   Slab* next_queued;
+  std::uint64_t hollow;  // units of memory that went back, a bit each (SizeClass::unit_pages); the owner's
 
   // For other threads, while the owner carves on.
   [[nodiscard]] std::uint32_t carved_now() const { return __atomic_load_n(&carved, __ATOMIC_RELAXED); }
-  [[nodiscard]] std::uint32_t free_blocks() const { return listed ? carved - countdown : 0; }
+  [[nodiscard]] std::uint32_t free_blocks() const { return listed ? carved - countdown : hollow_blocks; }
   [[nodiscard]] bool is_valid() const;
 };
 static_assert(sizeof(Slab) <= kRunStride);
@@ -63,16 +68,31 @@ struct RemoteChain {
   }
 };
 
-// What a slot's map word says: a slab's word is its heap's id (a multiple of 256) plus its class; a span's is
-// kSpanWord; 0 is nobody's. A heap's id is never 0, so that `word ^ id < kClasses` says "mine, and of this class" at
-// once.
-inline constexpr std::uint32_t kIdShift = 8;
-inline constexpr std::uint32_t kSpanWord = 0xFF;
-[[nodiscard]] inline std::uint32_t class_in(std::uint32_t word) { return word & ((1u << kIdShift) - 1); }
+// What a slot's map word says: a slab's word is its heap's id (a multiple of 2048) plus where in a heap its class's
+// list stands (see g_bin_of); a span's is where its list stands in any heap, or kSpanWord, where there is none for it;
+// 0 is nobody's, a span's in a list, too. A heap's id is never 0, so that `word ^ id < kBinBytes` says "mine, and in
+// this list" at once.
+inline constexpr std::uint32_t kBinBytes = kClasses << kBinShift;
+inline constexpr std::uint32_t kIdShift = 11;
+inline constexpr std::uint32_t kWithoutId = (1u << kIdShift) - 1;
+inline constexpr std::uint32_t kSpanWord = kWithoutId;  // no list stands there
+static_assert(kLists << kBinShift <= kSpanWord);
+[[nodiscard]] inline std::uint32_t list_in(std::uint32_t word) { return (word & kWithoutId) >> kBinShift; }
+[[nodiscard]] inline bool is_span(std::uint32_t word) { return list_in(word) >= kClasses; }
+[[nodiscard]] inline bool is_listed_span(std::uint32_t word) { return word - kBinBytes < kSpanLists << kBinShift; }
 
 // The slab that holds a slot: multi-slot slabs are aligned to their length.
 [[nodiscard]] inline Slab* slab_at(std::size_t slot, SizeClass const& c) {
   return static_cast<Slab*>(g_arena.run_at(slot & ~std::size_t{c.slots - 1}));
+}
+
+// Whether a block begins so many bytes from its slab's start, if the slab reaches so far.
+[[nodiscard]] inline bool begins_block(std::size_t within, SizeClass const& c) {
+  return c.index_of(within) * std::size_t{c.block} == within;
+}
+// Whether one begins there and was handed out once.
+[[nodiscard]] inline bool is_block_at(std::size_t within, Slab const& slab, SizeClass const& c) {
+  return begins_block(within, c) && c.index_of(within) < slab.carved_now();
 }
 
 // The rest of a large allocation's descriptor.

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/check.hpp"
+#include "engine/keeper.hpp"
 
 namespace stealth {
 
@@ -57,15 +58,14 @@ void free_in_range(void* p) {
   std::size_t const offset = g_arena.offset_of(p);
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
-  std::uint32_t const c = class_in(word);
-  if (word == kSpanWord) return free_span(p, offset);
+  std::uint32_t const c = list_in(word);
+  if (is_span(word)) return free_span(p, offset);
 
   SizeClass const& size_class = g_classes.classes[c];
   Slab* const slab = slab_at(offset >> kSlotShift, size_class);
   auto* const block = static_cast<FreeBlock*>(p);
   auto const within = static_cast<std::size_t>(static_cast<char*>(p) - g_arena.memory_of(slab));
-  std::uint32_t const index = size_class.index_of(within);
-  if (index * std::size_t{size_class.block} != within || index >= slab->carved_now()) report_bad_free(p);
+  if (!is_block_at(within, *slab, size_class)) report_bad_free(p);
   if (slab->heap == &g_shared_heap) return free_shared(slab, block, size_class);
   Heap* const heap = own_heap();
   if (heap == nullptr) return defer_free(p);
@@ -130,7 +130,21 @@ void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   return pass_on(size, alignment, false);
 }
 
-void slow_deallocate(void* p) noexcept {
+void* allocate_large(std::size_t size) noexcept {
+  if (size <= kMaxListed) [[likely]] {
+    std::size_t const bin = bin_of_span(size);
+    if (void* const block = pop_at(bin); block != nullptr) [[likely]] {
+      ArenaView const& arena = t_thread.heap->arena;
+      arena.set_owner(arena.offset_of(block) >> kSlotShift, static_cast<std::uint32_t>(bin));
+      return block;
+    }
+  }
+  return slow_allocate(size, kMinAlignment);
+}
+
+namespace {
+
+__attribute__((noinline)) void deallocate_elsewhere(void* p) noexcept {
   std::size_t const offset = g_arena.offset_of(p);
   if (!g_arena.contains(offset)) {
     if (g_arena.reserves(offset)) report_bad_free(p);
@@ -139,11 +153,66 @@ void slow_deallocate(void* p) noexcept {
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
   Heap* const current = t_thread.heap;
-  if ((word ^ current->id) < kClasses)
-    ++current->bins[class_in(word)].room;  // the hot path took it before it found the list full
+  if (!current->arena.contains(offset)) {
+    if (current == t_thread.own) {
+      current->arena.follow(g_arena);
+      return deallocate(p);
+    }
+  } else if ((word ^ current->id) < kBinBytes) {
+    ++current->bins[list_in(word)].room;  // the hot path took it before it found the list full
+  }
   if (t_thread.busy) return defer_free(p);
   Busy const busy;
+  if (flush_requested()) answer_flush();
   free_in_range(p);
+  if (keeper_wanted(t_thread.own)) [[unlikely]]
+    call_keeper();
+}
+
+}  // namespace
+
+namespace {
+
+// Into a list for spans. The word says that it does not lie there yet. False: nothing has happened.
+inline bool free_to_span_list(Heap& heap, void* p, std::size_t offset, std::uint32_t word) noexcept {
+  Bin& bin = heap.bin_at(word);
+  if (offset % kSlot != 0 || bin.room <= 0) return false;
+  --bin.room;
+  heap.arena.set_owner(offset >> kSlotShift, 0);
+  push_to(bin, p);
+  return true;
+}
+
+// A block of another heap's slab, into a batch that is begun and not complete with it. False: nothing has happened.
+inline bool free_to_batch(Heap& heap, void* p, std::size_t offset, std::uint32_t word) noexcept {
+  SizeClass const& c = g_classes.classes[list_in(word)];
+  std::size_t const slot = offset >> kSlotShift;
+  std::size_t const within = offset & ((c.slots << kSlotShift) - 1);
+  RemoteBatch& batch = heap.batch_of(slot, c);
+  if (t_thread.busy) return false;
+  Busy const busy;  // or a handler's free might post the batch meanwhile
+  bool const fits = batch.slab == slab_at(slot, c) && batch.room > 1 && batch.head != p && within < batch.limit &&
+                    begins_block(within, c) && !g_budget.under_pressure();
+  if (fits) [[likely]]
+    batch.push(static_cast<FreeBlock*>(p));
+  return fits;
+}
+
+}  // namespace
+
+// What comes here often; of what is wrong with p the other way will tell.
+void slow_deallocate(void* p) noexcept {
+  Heap* const heap = t_thread.heap;
+  std::size_t const offset = heap->arena.offset_of(p);
+  if (heap->arena.contains(offset)) [[likely]] {
+    std::uint32_t const word = heap->arena.owner_word(offset >> kSlotShift);
+    if (is_listed_span(word)) {
+      if (free_to_span_list(*heap, p, offset, word)) return;
+    } else if (word > kWithoutId && (word ^ heap->id) >= kBinBytes) {
+      if (free_to_batch(*heap, p, offset, word)) return;
+    }
+  }
+  deallocate_elsewhere(p);
 }
 
 }  // namespace stealth

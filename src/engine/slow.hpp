@@ -50,6 +50,10 @@ void free_span(void* p, std::size_t offset) noexcept;
 // heaps.cpp: takes in what was freed to each heap, and gives back to the arena what they keep for nobody: of ended
 // threads' heaps all, of living ones' what does not touch their lists.
 void collect() noexcept;
+// heaps.cpp: what the keeper does with heaps at each of its ticks, a quarter of the purge delay. It has no heap, is no
+// pthread, and so may call no pthread function; it takes heaps' locks only where they are free. True: there may be more
+// to do at the next tick, though no whole run is free.
+[[nodiscard]] bool age_heaps() noexcept;
 // heaps.cpp: before fresh memory is taken: what other heaps have idle goes back to the arena, and some of that to the
 // kernel.
 void collect_idle() noexcept;

@@ -1,7 +1,7 @@
 // Slabs and their blocks, as their heap sees them: refill, carve, push back, give back. The caller holds the heap's
 // lock.
 #include "base/check.hpp"
-#include "engine/heap.hpp"
+#include "engine/hollow.hpp"
 
 namespace stealth {
 
@@ -11,7 +11,10 @@ namespace {
 // of what the process holds: threads x classes x 32 KiB would be gigabytes.
 constinit std::atomic<std::uint64_t> g_raised{0};
 
-std::uint64_t most_raised() { return 4 * kMiB + g_budget.held() / 16; }
+// A thread that has given back so many full lists in a row, of the longest, only frees.
+constexpr std::uint32_t kManyLists = 4;
+
+std::uint64_t most_raised() { return kMiB + g_budget.held() / 16; }
 
 }  // namespace
 
@@ -19,6 +22,7 @@ bool Slab::is_valid() const {
   if (size_class == 0 || size_class >= g_classes.count) return false;
   SizeClass const& c = g_classes.classes[size_class];
   if (carved > c.capacity) return false;
+  if (hollow_blocks != count_hollow(*this) || (hollow_blocks != 0 && c.shared)) return false;
   if (!listed) return free == nullptr && countdown == 1;
   if ((countdown == 0 && c.prealloc == 0) || countdown > carved) return false;
   char const* const start = g_arena.memory_of(this);
@@ -26,18 +30,17 @@ bool Slab::is_valid() const {
   for (FreeBlock const* block = free; block != nullptr; block = block->next) {
     auto const offset = static_cast<std::size_t>(reinterpret_cast<char const*>(block) - start);
     if (offset / c.block >= carved || offset % c.block != 0 || ++length > carved) return false;
+    if (is_hollow(*this, c, static_cast<std::uint32_t>(offset / c.block))) return false;
   }
-  return length == carved - countdown;
+  return length + hollow_blocks == carved - countdown;
 }
 
 // Doubles the list's limit, as long as all limits together stay bounded.
-void Heap::raise_limit(std::uint32_t c) noexcept {
-  Bin& bin = bins[c];
-  SizeClass const& size_class = g_classes.classes[c];
-  std::int32_t const wanted = min(bin.limit * 2, static_cast<std::int32_t>(size_class.last_limit));
+void Heap::raise_limit(Bin& bin, std::uint32_t most, std::size_t block) noexcept {
+  std::int32_t const wanted = min(max(bin.limit * 2, 1), static_cast<std::int32_t>(most));
   std::int32_t const more = wanted - bin.limit;
   if (more <= 0) return;
-  std::uint64_t const bytes = static_cast<std::uint64_t>(more) * size_class.block;
+  std::uint64_t const bytes = static_cast<std::uint64_t>(more) * block;
   if (g_raised.load(std::memory_order_relaxed) + bytes > most_raised()) return;
   g_raised.fetch_add(bytes, std::memory_order_relaxed);
   bin.limit += more;
@@ -45,6 +48,7 @@ void Heap::raise_limit(std::uint32_t c) noexcept {
 }
 
 Slab* Heap::new_slab(std::uint32_t c) noexcept {
+  hollow_out_when_growing();
   SizeClass const& size_class = g_classes.classes[c];
   auto* const slab = static_cast<Slab*>(g_arena.allocate(Zone::slabs, size_class.slots, size_class.slots));
   if (slab == nullptr) return nullptr;
@@ -54,14 +58,20 @@ Slab* Heap::new_slab(std::uint32_t c) noexcept {
   slab->heap = this;
   slab->size_class = static_cast<std::uint8_t>(c);
   slab->listed = false;
+  slab->looked_at = false;
+  slab->hollow_blocks = 0;
+  slab->hollow = 0;
   slab->remote.store(0, std::memory_order_relaxed);
-  g_arena.set_owner(slab, size_class.slots, id | c);
+  slab_bytes += size_class.slots * kSlot;
+  fresh_bytes += size_class.slots * kSlot;
+  g_arena.set_owner(slab, size_class.slots, id | c << kBinShift);
   ++classes[c].slabs;
   return slab;
 }
 
 void Heap::give_back(Slab* slab) noexcept {
   --classes[slab->size_class].slabs;
+  slab_bytes -= g_classes.classes[slab->size_class].slots * kSlot;
   g_arena.set_owner(slab, g_classes.classes[slab->size_class].slots, 0);
   g_arena.free(slab);
 }
@@ -107,6 +117,7 @@ void Heap::drain_queue() noexcept {
 
 Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
   drain_queue();
+  used_tick = g_tick.load(std::memory_order_relaxed);
   HeapClass& mine = classes[c];
   Bin& bin = bins[c];
   if (bin.head != nullptr) {  // a signal handler has freed one meanwhile
@@ -115,20 +126,21 @@ Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
     ++bin.room;
     return Outcome::done;
   }
-  if (mine.overflowed) {
-    mine.overflowed = false;
-    raise_limit(c);
+  if (mine.overflowed != 0) {
+    mine.overflowed = 0;
+    raise_limit(bin, g_classes.classes[c].last_limit, g_classes.classes[c].block);
   }
   FreeBlock* head = nullptr;
   std::uint32_t count = 0;
   if (Slab* const slab = mine.partial.front(); slab != nullptr) {  // its whole chain, without walking it
     STEALTH_CHECK_FULL(slab->is_valid());
-    count = slab->carved - slab->countdown;
+    count = slab->carved - slab->hollow_blocks - slab->countdown;
     head = slab->free;
-    slab->free = nullptr;
-    slab->countdown = 1;
-    slab->listed = false;
-    mine.partial.remove(slab);
+    chained_bytes -= std::uint64_t{count} * g_classes.classes[c].block;
+    unlist(slab);
+  } else if (Slab* const hollow = mine.hollow.front(); hollow != nullptr) {
+    Outcome const result = fill(hollow, charge, head, count);
+    if (result != Outcome::done) return result;
   } else {
     Outcome const result = carve(c, charge, head, count);
     if (result != Outcome::done) return result;
@@ -159,12 +171,9 @@ Outcome Heap::take_one(std::uint32_t c, Charge& charge, void*& block) noexcept {
   }
   block = slab->free;
   slab->free = slab->free->next;
+  chained_bytes -= g_classes.classes[c].block;
   ++slab->countdown;
-  if (slab->free == nullptr) {
-    slab->countdown = 1;
-    slab->listed = false;
-    mine.partial.remove(slab);
-  }
+  if (slab->free == nullptr) unlist(slab);
   return Outcome::done;
 }
 
@@ -189,10 +198,15 @@ void* Heap::take_larger(std::uint32_t c, std::size_t alignment) noexcept {
 void Heap::push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept {
   tail->next = slab->free;
   slab->free = head;
+  slab->looked_at = false;
+  slab->pushed_tick = g_tick.load(std::memory_order_relaxed);
+  HeapClass& mine = classes[slab->size_class];
+  chained_bytes += std::uint64_t{count} * g_classes.classes[slab->size_class].block;
   if (!slab->listed) {
     slab->listed = true;
-    slab->countdown = slab->carved - count;
-    classes[slab->size_class].partial.push_front(slab);
+    slab->countdown = slab->carved - slab->hollow_blocks - count;
+    if (slab->hollow_blocks != 0) mine.hollow.remove(slab);
+    mine.partial.push_front(slab);
   } else {
     slab->countdown -= count;
   }
@@ -209,49 +223,82 @@ bool Heap::is_kept(Slab const* slab) const noexcept {
   return others < c.prealloc;
 }
 
+// Of a slab whose chain has been taken.
+void Heap::unlist(Slab* slab) noexcept {
+  HeapClass& mine = classes[slab->size_class];
+  slab->free = nullptr;
+  slab->countdown = 1;
+  slab->listed = false;
+  mine.partial.remove(slab);
+  if (slab->hollow_blocks != 0) mine.hollow.push_front(slab);
+}
+
 // A slab without blocks in use starts afresh as the one to carve from, or goes back to the arena.
 void Heap::emptied(Slab* slab) noexcept {
   HeapClass& mine = classes[slab->size_class];
   std::size_t const bytes = g_classes.classes[slab->size_class].slots * kSlot;  // once given back it may be another's
-  mine.partial.remove(slab);
-  slab->free = nullptr;
-  slab->countdown = 1;
-  slab->listed = false;
+  chained_bytes -= std::uint64_t{slab->carved - slab->hollow_blocks} * g_classes.classes[slab->size_class].block;
+  slab->hollow_blocks = 0;
+  slab->hollow = 0;
+  unlist(slab);
   slab->carved = 0;
   if (mine.carving == nullptr) mine.carving = slab;
   if (mine.carving != slab) give_back(slab);
   g_budget.own_freed(bytes, collecting ? nullptr : &account);
 }
 
-// Half of the list goes back at once: who frees many blocks in a row then takes the hot path for most of them.
+// Half of the list goes back at once: who frees many blocks in a row then takes the hot path for most of them. Who only
+// frees, and goes on to, wants nothing from the list, and what lies there keeps pages: its limit falls again.
 void Heap::overflow(std::uint32_t c) noexcept {
-  classes[c].overflowed = true;
+  used_tick = g_tick.load(std::memory_order_relaxed);
   Bin& bin = bins[c];
   SizeClass const& size_class = g_classes.classes[c];
-  for (std::int32_t left = bin.limit / 2; left > 0 && bin.head != nullptr; --left) {
-    FreeBlock* const block = bin.head;
-    bin.head = block->next;
-    ++bin.room;
-    push(slab_at(g_arena.offset_of(block) >> kSlotShift, size_class), block);
+  std::uint32_t& overflowed = classes[c].overflowed;
+  if (overflowed > kManyLists * size_class.last_limit) {
+    std::int32_t const less = min(bin.limit / 2, bin.limit - static_cast<std::int32_t>(size_class.first_limit));
+    bin.limit -= less;
+    bin.room -= less;
+    g_raised.fetch_sub(static_cast<std::uint64_t>(less) * size_class.block, std::memory_order_relaxed);
   }
+  for (std::int32_t left = bin.limit / 2 - min(bin.room, 0); left > 0 && bin.head != nullptr;) {
+    std::uint32_t const count = push_run(c, static_cast<std::uint32_t>(left));
+    left -= static_cast<std::int32_t>(count);
+    overflowed += count;
+  }
+}
+
+// The blocks at the head of the list that come from the same slab, at most so many, go back to it as they are linked;
+// how many.
+std::uint32_t Heap::push_run(std::uint32_t c, std::uint32_t most) noexcept {
+  Bin& bin = bins[c];
+  SizeClass const& size_class = g_classes.classes[c];
+  auto const slab_of = [&](FreeBlock const* block) {
+    return slab_at(g_arena.offset_of(block) >> kSlotShift, size_class);
+  };
+  FreeBlock* const head = bin.head;
+  Slab* const slab = slab_of(head);
+  FreeBlock* tail = head;
+  std::uint32_t count = 1;
+  while (count < most && tail->next != nullptr && slab_of(tail->next) == slab) {
+    tail = tail->next;
+    ++count;
+  }
+  bin.head = tail->next;
+  bin.room += static_cast<std::int32_t>(count);
+  push_chain(slab, head, tail, count);
+  return count;
 }
 
 // Every block of the list goes back to its slab.
 void Heap::flush_bin(std::uint32_t c) noexcept {
   Bin& bin = bins[c];
-  FreeBlock* block = bin.head;
-  bin.head = nullptr;
+  while (bin.head != nullptr) static_cast<void>(push_run(c, ~std::uint32_t{0}));
   bin.room = bin.limit;
-  while (block != nullptr) {
-    FreeBlock* const next = block->next;
-    push(slab_at(g_arena.offset_of(block) >> kSlotShift, g_classes.classes[c]), block);
-    block = next;
-  }
 }
 
 void Heap::release_unused(bool with_bins) noexcept {
   collecting = true;
-  post_batches();
+  if (with_bins) post_batches();
   drain();
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
     if (with_bins) flush_bin(c);
@@ -261,7 +308,7 @@ void Heap::release_unused(bool with_bins) noexcept {
       give_back(slab);
     }
   }
-  flush_spans();
+  if (with_bins) flush_span_lists();
   collecting = false;
 }
 
@@ -269,6 +316,9 @@ bool Heap::is_valid() const noexcept {
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
     for (Slab const* slab = classes[c].partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) {
       if (!slab->is_valid() || !slab->listed || slab->size_class != c || slab->heap != this) return false;
+    }
+    for (Slab const* slab = classes[c].hollow.front(); slab != nullptr; slab = List<Slab>::next(slab)) {
+      if (!slab->is_valid() || slab->listed || slab->hollow_blocks == 0 || slab->heap != this) return false;
     }
     Slab const* const carving = classes[c].carving;
     if (carving != nullptr && (!carving->is_valid() || carving->carved == g_classes.classes[c].capacity)) return false;

@@ -118,6 +118,16 @@ bool advise_huge_pages(void* at, std::size_t bytes) noexcept {
   return sys(SYS_madvise, address(at), number(bytes), MADV_HUGEPAGE) == 0;
 }
 
+bool refuse_huge_pages(void* at, std::size_t bytes) noexcept {
+  return sys(SYS_madvise, address(at), number(bytes), MADV_NOHUGEPAGE) == 0;
+}
+
+bool break_up_huge_pages(void* at, std::size_t bytes) noexcept {
+  // Advice by the page: for a part of a huge one it must be broken up, whatever the advice. Purging alone would only
+  // unmap the part. Linux 5.4.
+  return sys(SYS_madvise, address(at), number(bytes), MADV_COLD) == 0;
+}
+
 void futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept {
   timespec const timeout = to_timespec(timeout_ns);
   sys(SYS_futex, address(word), FUTEX_WAIT_PRIVATE, expected, address(&timeout));

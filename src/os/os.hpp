@@ -45,6 +45,11 @@ bool exclude_from_dumps(void* at, std::size_t bytes) noexcept;
 [[nodiscard]] bool purge_locked(void* at, std::size_t bytes) noexcept;
 // Asks for huge pages; a kernel without them refuses.
 bool advise_huge_pages(void* at, std::size_t bytes) noexcept;
+// Wants none, whoever asked, or the whole system's setting.
+bool refuse_huge_pages(void* at, std::size_t bytes) noexcept;
+// Breaks up the huge pages of which the range holds a part: what of them is purged then is free for others at once, and
+// not when the kernel runs short.
+bool break_up_huge_pages(void* at, std::size_t bytes) noexcept;
 
 // --- waiting, time, threads
 // --------------------------------------------------------------------------------------------- Sleeps while *word ==

@@ -1,6 +1,7 @@
 // See thread_mark.hpp.
 #include "os/thread_mark.hpp"
 
+#include <linux/futex.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -59,6 +60,19 @@ bool ThreadMark::claim_if_ended() noexcept {
   int const self = thread_id();
   if (holder != 0 && holder != self && thread_exists(holder)) return false;
   return thread_.compare_exchange_strong(holder, self, std::memory_order_acq_rel);
+}
+
+bool ThreadMark::has_ended() const noexcept {
+  if (robust_) {
+#if defined(__GLIBC__)
+    // A robust futex holds its owner's id, which the kernel takes out when the owner ends.
+    return (__atomic_load_n(&mutex_.__data.__lock, __ATOMIC_ACQUIRE) & FUTEX_TID_MASK) == 0;
+#else
+    return false;
+#endif
+  }
+  int const holder = thread_.load(std::memory_order_acquire);
+  return holder == 0 || !thread_exists(holder);
 }
 
 }  // namespace stealth::os

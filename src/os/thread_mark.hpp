@@ -24,6 +24,8 @@ class ThreadMark {
   void clear_in_child() noexcept;
   // The calling thread takes over from a holder that has ended (or from nobody). False while the holder lives.
   [[nodiscard]] bool claim_if_ended() noexcept;
+  // Whether its holder has ended, or there is none: a look that changes nothing, for threads that are no pthreads.
+  [[nodiscard]] bool has_ended() const noexcept;
 
  private:
   void make(int holder) noexcept;

@@ -115,6 +115,8 @@ TEST_F(Failures, PurgingLockedMemory) {
   EXPECT_EQ(own.held(), (2 * P + 2) * kPage);
   own.arena.free(run);
   EXPECT_EQ(own.arena.purge(0), 0u);
+  Arena::Step const step = own.arena.purge_step(true);
+  EXPECT_TRUE(step.refused && !step.more && step.bytes == 0);
   EXPECT_EQ(own.held(), (2 * P + 2) * kPage) << "the kernel still has it";
   EXPECT_EQ(own.arena.free_dirty_bytes(), (2 * P + 2) * kPage);
   EXPECT_TRUE(own.arena.is_valid());

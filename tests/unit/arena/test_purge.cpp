@@ -142,6 +142,60 @@ TEST(Pages, ByAge) {
   own.arena.free(wall);
 }
 
+// In steps of a huge page's memory or little more, between which everything may change: also the run that would have
+// been next.
+TEST(Pages, ByAgeInSteps) {
+  constexpr std::uint32_t kHugeSlots = 2 * kMiB / kSlot;
+  OwnArena own(kGiB, 500'000);
+  auto const make = [&](std::uint32_t slots) {
+    stealth::Run* const run = own.arena.allocate(Zone::spans, slots, 1);
+    EXPECT_TRUE(fill(own, run, slots * P, 'x'));
+    EXPECT_NE(own.arena.allocate(Zone::spans, 1, 1), nullptr);
+    return run;
+  };
+  stealth::Run* const large = make(5 * kHugeSlots);
+  std::vector<stealth::Run*> small;
+  for (int i = 0; i < 300; ++i) small.push_back(make(2));
+  own.arena.free(large);
+  for (stealth::Run* const run : small) own.arena.free(run);
+  std::size_t const all = own.held();
+  EXPECT_EQ(own.arena.purge_step(true).bytes, 0u) << "too young";
+  g_ahead_s += 1000;
+  stealth::Run* const again = own.arena.allocate(Zone::spans, 2, 1);
+  own.arena.set_purge_delay(1u << 30);  // or this free would purge
+  own.arena.free(again);                // young now
+  own.arena.set_purge_delay(500'000);
+
+  std::size_t bytes = 0;
+  int steps = 0;
+  Arena::Step step{.more = true};
+  for (; step.more; ++steps) {
+    step = own.arena.purge_step(steps == 0);
+    EXPECT_LT(step.bytes, 4 * kMiB);
+    EXPECT_FALSE(step.refused);
+    bytes += step.bytes;
+    EXPECT_EQ(own.held(), all - bytes);
+    ASSERT_TRUE(own.arena.is_valid());
+    // The next runs of the bin that it stands in go, and others come.
+    if (steps == 1) {
+      std::vector<stealth::Run*> taken;
+      for (int i = 0; i < 150; ++i) taken.push_back(own.arena.allocate(Zone::spans, 2, 1));
+      for (stealth::Run* const run : taken) own.arena.free(run);
+    }
+    ASSERT_LT(steps, 100);
+  }
+  EXPECT_GE(steps, 6);
+  EXPECT_GE(bytes, 5 * kHugeSlots * kSlot + 100 * 2 * kSlot);
+  EXPECT_EQ(own.arena.free_dirty_bytes(), own.held());
+  EXPECT_EQ(own.arena.purge_step(true).bytes, 0u);
+  g_ahead_s += 1000;
+  bytes = 0;
+  for (bool first = true; own.arena.free_dirty_bytes() != 0; first = false)
+    static_cast<void>(own.arena.purge_step(first));
+  EXPECT_EQ(own.held(), 0u);
+  EXPECT_TRUE(own.arena.is_valid());
+}
+
 // What is left of a run that was cut stays as old as it was; what merges is as young as its youngest part.
 TEST(Pages, AgeOfPieces) {
   OwnArena own(64 * kMiB);

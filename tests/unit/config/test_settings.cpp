@@ -38,7 +38,7 @@ constexpr std::array<Promise, 20> contract{{
     {"STEALTH_BACKOFF_JITTER", "0.5", true, true},
     {"STEALTH_ON_EXHAUSTED", "grant", true, true},
     {"STEALTH_PURGE_DELAY", "", true, true},
-    {"STEALTH_HUGE_PAGES", "", false, false},
+    {"STEALTH_HUGE_PAGES", "", false, true},
     {"STEALTH_GUARD", "off", false, false},
     {"STEALTH_DUMPABLE", "on", false, true},
     {"STEALTH_STATS", "off", false, true},

@@ -42,6 +42,18 @@ TEST_F(FaultsDeathTest, DoubleFreeOfASmallBlock) {
   EXPECT_FAULT((free_slowly(), free_slowly()), "double free: " + text_of(p) + " is free already (size class 64)");
 }
 
+// The batch that a thread collects of another's blocks is asked, too.
+TEST_F(FaultsDeathTest, DoubleFreeOfAForeignBlock) {
+  void *first = nullptr, *second = nullptr;
+  std::thread([&] { first = allocate(64), second = allocate(64); }).join();
+  EXPECT_FAULT((deallocate(first), deallocate(first)),
+               "double free: " + text_of(first) + " is free already (size class 64)");
+  EXPECT_FAULT((deallocate(first), deallocate(second), deallocate(second)),
+               "double free: " + text_of(second) + " is free already (size class 64)");
+  deallocate(first);
+  deallocate(second);
+}
+
 TEST_F(FaultsDeathTest, DoubleFreeOfASpan) {
   void* const p = allocate(100'000);
   EXPECT_FAULT((deallocate(p), deallocate(p)),
@@ -91,7 +103,9 @@ TEST_F(FaultsDeathTest, NeverHandedOut) {
   Slab const* const slab = slab_at(slot, c);
   ASSERT_LT(slab->carved, c.capacity);
   char* const beyond = g_arena.memory_of(slab) + std::size_t{slab->carved} * c.block;
-  EXPECT_FAULT(deallocate(beyond), "invalid free: " + text_of(beyond) + " was never handed out (size class 640)");
+  std::string const line = "invalid free: " + text_of(beyond) + " was never handed out (size class 640)";
+  EXPECT_FAULT(deallocate(beyond), line);
+  EXPECT_FAULT((deallocate(p), deallocate(beyond)), line) << "into a batch that is begun";
   deallocate(p);
 }
 

@@ -85,12 +85,12 @@ TEST(Ladder, AlignmentIsFoundAmongTheClasses) {
 }
 
 TEST(Ladder, EverySizeIsServedAligned) {
-  for (std::size_t size = 0; size <= 40'000; size += size < 2000 ? 1 : 37) {
+  for (std::size_t size = 0; size <= 300'000; size += size < 2000 ? 1 : size < 40'000 ? 37 : 1237) {
     void* const p = allocate(size);
     ASSERT_NE(p, nullptr) << size;
     ASSERT_TRUE(test::aligned_to(p, 16)) << size;
     ASSERT_GE(usable_size(p), size);
-    if (size <= kMaxSmall) {
+    if (size <= kMaxListed) {
       ASSERT_EQ(usable_size(p), ladder_step(std::max(size, std::size_t{1})));
     } else {
       ASSERT_EQ(usable_size(p), align_up(size, kPage));

@@ -10,7 +10,7 @@ using test::expect_consistent;
 
 Slab* slab_of(void* p) {
   std::size_t const slot = g_arena.offset_of(p) >> kSlotShift;
-  return slab_at(slot, g_classes.classes[class_in(g_arena.owner_word(slot))]);
+  return slab_at(slot, g_classes.classes[list_in(g_arena.owner_word(slot))]);
 }
 
 constexpr std::size_t kMany = test::kSanitized ? 500 : 2000;
@@ -123,10 +123,10 @@ TEST_P(Slabs, ListsAreBounded) {
 
 TEST_P(Slabs, TheLastFreedComesFirst) {
   void* const a = allocate(GetParam());
-  void* const b = allocate(GetParam());
-  deallocate(a);
+  void* const b = allocate(GetParam());  // leaves room for one in the list
   deallocate(b);
   EXPECT_EQ(allocate(GetParam()), b);
+  deallocate(a);
   EXPECT_EQ(allocate(GetParam()), a);
   deallocate(a);
   deallocate(b);
@@ -180,6 +180,7 @@ TEST(SlowPath, SignalHandlersThatInterruptIt) {
   std::uint64_t const large = census().all.large_bytes;
 
   t_thread.busy = true;
+  t_thread.heap = &g_no_heap;
   errno = 0;
   EXPECT_EQ(allocate(1 << 20), nullptr);  // alone.cpp has nothing to give
   EXPECT_EQ(errno, ENOMEM);
@@ -187,15 +188,16 @@ TEST(SlowPath, SignalHandlersThatInterruptIt) {
   for (void* const p : spans) deallocate(p);
   for (Block const& block : foreign) deallocate(block.at);
   EXPECT_FALSE(trim());
+  t_thread.heap = t_thread.own;
   t_thread.busy = false;
   EXPECT_TRUE(engine_is_valid());
 
   // The next slow paths of any thread free what was put aside.
-  for (int i = 0; i < 3; ++i) deallocate(allocate(50'000));
+  for (int i = 0; i < 3; ++i) deallocate(allocate(500'000));
   trim();
   EXPECT_EQ(census().in_use(72), in_use - own.size());
   EXPECT_EQ(census().in_use(264), in_use_foreign - foreign.size());
-  EXPECT_EQ(census().all.large_bytes, large - 20 * align_up(100'000, kPage));
+  EXPECT_EQ(census().all.large_bytes, large - 20 * ladder_step(100'000));
   expect_consistent();
 }
 

@@ -1,4 +1,5 @@
 // Large allocations: kept, grown in place, moved, cut; zeroed; counted.
+#include <csignal>
 #include "engine.hpp"
 
 namespace {
@@ -26,14 +27,17 @@ class Spans : public testing::Test {
   std::uint64_t before_ = 0, held_ = 0;
 };
 
+// What a large request gets: as far as there are lists for it, a step of the ladder, else whole pages.
+std::uint64_t given(std::size_t size) { return align_up(size <= kMaxListed ? ladder_step(size) : size, kPage); }
+
 TEST_F(Spans, PagesAreWhatIsCounted) {
   std::uint64_t const calls = census().all.large_calls;
   std::uint64_t bytes = 0;
   std::vector<Block> blocks;
   for (std::size_t size = kMaxSmall + 1; size < 20 * kMiB; size += size / 3 + 17) {
     blocks.push_back(test::make_blocks(1, size, size)[0]);
-    EXPECT_EQ(usable_size(blocks.back().at), align_up(size, kPage));
-    bytes += align_up(size, kPage);
+    EXPECT_EQ(usable_size(blocks.back().at), given(size));
+    bytes += given(size);
     EXPECT_EQ(large(), bytes);
     EXPECT_GE(g_budget.held(), bytes);
     EXPECT_LE(g_budget.held(), held_ + bytes + kMiB);
@@ -59,17 +63,39 @@ TEST_F(Spans, RecentOnesAreKept) {
   EXPECT_LE(g_budget.held(), held_);
 }
 
-// The cache is bounded, and does not keep a span for a request of another length.
-TEST_F(Spans, TheCacheIsBounded) {
-  std::vector<Block> blocks;
-  for (std::size_t size = 40'000; size < 500'000; size += 7000) blocks.push_back(test::make_blocks(1, size, size)[0]);
-  test::free_blocks(blocks);
-  SpanCache const& cache = t_thread.heap->span_cache;
-  EXPECT_LE(cache.count, SpanCache::kEntries);
-  EXPECT_LE(cache.slots, SpanCache::kMostSlots);
-  std::uint32_t slots = 0;
-  for (std::uint32_t i = 0; i < cache.count; ++i) slots += cache.spans[i]->slots;
-  EXPECT_EQ(cache.slots, slots);
+// A list holds nothing until it was asked for, then a few blocks; what lies in it is found out when it is freed again.
+TEST_F(Spans, ListsHoldAFew) {
+  trim();
+  std::uint32_t const list = span_list(100'000);
+  Bin const& bin = t_thread.heap->bins[kClasses + list];
+  std::uint64_t const before = large();
+  for (int round = 0; round < 4; ++round) {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 5; ++i) blocks.push_back(allocate(100'000));
+    EXPECT_EQ(large(), before + 5 * given(100'000)) << round;
+    for (void* const p : blocks) deallocate(p);
+    EXPECT_EQ(large(), before) << "what lies in a list is not in use";
+    EXPECT_LE(bin.limit, static_cast<std::int32_t>(kMaxListed / bytes_in_list(list)));
+    expect_consistent();
+  }
+  EXPECT_GT(bin.limit, 0) << "asked for three times";
+  EXPECT_EQ(bin.room, 0) << "and full";
+  EXPECT_EXIT(deallocate(static_cast<void*>(bin.head)), testing::KilledBySignal(SIGABRT), "double free: ");
+  EXPECT_EXIT(static_cast<void>(usable_size(bin.head)), testing::KilledBySignal(SIGABRT), "double free: ");
+  void* const calm = allocate(90'000);
+  EXPECT_EQ(usable_size(calm), given(90'000)) << "one from the list";
+  deallocate(calm);
+  trim();
+  EXPECT_EQ(bin.head, nullptr);
+  EXPECT_EQ(bin.room, bin.limit);
+}
+
+// Each step of the ladder has its list, and whatever goes into it is of that size.
+TEST(SpanLists, StepsOfTheLadder) {
+  for (std::size_t size = kMaxSmall + 1; size <= kMaxListed; size += 1 + size % 97) {
+    ASSERT_LT(span_list(size), kSpanLists);
+    ASSERT_EQ(bytes_in_list(span_list(size)), ladder_step(size)) << size;
+  }
 }
 
 TEST_F(Spans, GrowStepByStep) {
@@ -82,8 +108,8 @@ TEST_F(Spans, GrowStepByStep) {
       ASSERT_TRUE(test::intact(block, block.size)) << block.size << " -> " << size;
       block.size = size;
       test::write(block);
-      ASSERT_EQ(usable_size(at), align_up(size, kPage));
-      ASSERT_EQ(large(), align_up(size, kPage));
+      ASSERT_EQ(usable_size(at), given(size));
+      ASSERT_EQ(large(), given(size));
       ASSERT_TRUE(engine_is_valid());
     }
     deallocate(block.at);
@@ -119,8 +145,8 @@ TEST_F(Spans, ShrinkGivesPagesBack) {
     ASSERT_NE(at, nullptr);
     block.at = at;
     ASSERT_TRUE(test::intact(block, size));
-    ASSERT_EQ(usable_size(at), align_up(size, kPage));
-    EXPECT_EQ(large(), align_up(size, kPage));
+    ASSERT_EQ(usable_size(at), given(size));
+    EXPECT_EQ(large(), given(size));
     block.size = size;
     test::write(block);
     ASSERT_TRUE(engine_is_valid());

@@ -171,12 +171,17 @@ TEST_P(Mark, ReleasedByItsHolder) {
   EXPECT_TRUE(first.claim_if_ended());
   EXPECT_FALSE(own.claim_if_ended());
   EXPECT_TRUE(last.claim_if_ended());
+  EXPECT_FALSE(own.has_ended());
+  EXPECT_FALSE(first.has_ended());
   may_end = true;
   holder.join();
+  EXPECT_TRUE(soon([&] { return own.has_ended(); }));
   EXPECT_TRUE(soon([&] { return own.claim_if_ended(); }));
+  EXPECT_FALSE(own.has_ended());
   EXPECT_FALSE(claimed_elsewhere(first));
   EXPECT_FALSE(claimed_elsewhere(last));
   first.release();
+  EXPECT_TRUE(first.has_ended()) << "nobody has it";
   EXPECT_TRUE(claimed_elsewhere(first));
 }
 

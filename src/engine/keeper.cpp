@@ -1,0 +1,153 @@
+// See keeper.hpp.
+#include "engine/keeper.hpp"
+
+#include "engine/slow.hpp"
+#include "os/os.hpp"
+#include "os/task.hpp"
+
+namespace stealth {
+
+constinit std::atomic<Keeper> g_keeper{Keeper::forbidden};
+
+namespace {
+
+constexpr std::uint32_t kQuietTicks = 12;             // then it ends
+constexpr std::uint32_t kRetryMs = 10'000;            // when the system gave no thread, or takes no memory
+constexpr std::uint64_t kBetweenStepsNs = 100'000;    // for those who wait for the arena
+constexpr std::uint64_t kPatienceNs = 1'000'000'000;  // with one that is sent away: a step takes less than 1 ms
+
+// Held while one is made, and while the program does what none must see. First in the order of locks. Polled, not slept
+// on: who takes it may be in a signal handler that interrupted its holder, and then goes on without.
+constinit OwnerLock g_making;
+constinit bool g_locked_for_fork = false;
+constinit os::Task g_task;
+constinit int g_process = 0;  // that may have one: not a vfork child, nor one that was forked without handlers
+constinit std::atomic<std::uint32_t> g_not_before_ms{0};
+constinit std::atomic<std::uint32_t> g_calls{0};  // what it rests on: changed to wake it
+
+std::uint32_t const* calls_word() noexcept { return reinterpret_cast<std::uint32_t const*>(&g_calls); }
+
+bool is_forbidden() noexcept { return g_keeper.load(std::memory_order_seq_cst) == Keeper::forbidden; }
+
+void rest(std::uint64_t ns) noexcept {
+  std::uint32_t const calls = g_calls.load(std::memory_order_seq_cst);
+  if (!is_forbidden()) os::futex_wait(calls_word(), calls, ns);
+}
+
+void not_before(std::uint32_t ms) noexcept { g_not_before_ms.store(os::coarse_ms() + ms, std::memory_order_relaxed); }
+
+// One round over everything; false: there was nothing to do, and nothing is expected.
+bool look_after_memory() noexcept {
+  bool busy = age_heaps();
+  if (!g_arena.worth_purging()) return busy;
+  Arena::Step step{.more = true};
+  std::size_t bytes = 0;
+  bool refused = false;
+  for (bool first = true; step.more && !is_forbidden(); first = false) {
+    if (!first) rest(kBetweenStepsNs);
+    step = g_arena.purge_step(first);
+    bytes += step.bytes;
+    refused |= step.refused;
+  }
+  if (refused && bytes == 0) {  // it would be so again at every tick
+    not_before(kRetryMs);
+    return busy;
+  }
+  return true;
+}
+
+std::uint64_t tick_ns(std::uint32_t delay_ms) noexcept {
+  return std::uint64_t{min(max(delay_ms / 4, 10u), 1000u)} * 1'000'000;
+}
+
+// Ready to end. False: it was called back meanwhile.
+bool part(std::uint64_t last_rest_ns) noexcept {
+  Keeper expected = Keeper::present;
+  if (!g_keeper.compare_exchange_strong(expected, Keeper::parting)) return true;
+  rest(last_rest_ns);
+  expected = Keeper::parting;
+  return g_keeper.compare_exchange_strong(expected, Keeper::absent) || expected == Keeper::forbidden;
+}
+
+void keep() noexcept {
+  t_thread.heap = &g_no_heap;  // whatever calls malloc from here, by mistake, gets the emergency reserve
+  t_thread.busy = true;
+  os::Task::name_this("stealth");
+  std::uint32_t quiet = 0;
+  while (!is_forbidden()) {
+    std::uint32_t const delay = g_arena.purge_delay_ms();
+    rest(tick_ns(delay));
+    if (is_forbidden()) return;
+    quiet = look_after_memory() ? 0 : quiet + 1;
+    if (quiet < kQuietTicks && delay != 0) continue;
+    if (part(tick_ns(delay))) return;
+    quiet = 0;
+  }
+}
+
+bool too_early() noexcept {
+  return static_cast<std::int32_t>(os::coarse_ms() - g_not_before_ms.load(std::memory_order_relaxed)) < 0;
+}
+
+}  // namespace
+
+void permit_keeper(int process) noexcept {
+  g_process = process;
+  not_before(0);
+  g_keeper.store(Keeper::absent, std::memory_order_relaxed);
+}
+
+void call_keeper() noexcept {
+  if (too_early()) return;
+  Keeper found = Keeper::parting;
+  if (g_keeper.compare_exchange_strong(found, Keeper::present) || found != Keeper::absent) return;
+  if (os::process_id() != g_process) return not_before(kRetryMs);
+  if (!g_making.try_lock()) return;
+  // An old one may have a few instructions to go.
+  if (!g_task.wait_for_end(1'000'000)) {
+    not_before(kRetryMs / 10);
+  } else if (g_keeper.compare_exchange_strong(found, Keeper::present) &&
+             !g_task.start(keep, &t_thread, sizeof t_thread)) {
+    g_keeper.store(Keeper::absent, std::memory_order_relaxed);
+    not_before(kRetryMs);
+  }
+  g_making.unlock();
+}
+
+bool send_keeper_away() noexcept {
+  if (os::process_id() != g_process || !g_making.try_lock_for(kPatienceNs)) return false;
+  if (g_keeper.exchange(Keeper::forbidden, std::memory_order_seq_cst) == Keeper::forbidden) {
+    g_making.unlock();
+    return false;
+  }
+  g_calls.fetch_add(1, std::memory_order_seq_cst);
+  os::futex_wake(calls_word(), 1);
+  g_task.wait_for_end(kPatienceNs);
+  return true;
+}
+
+void let_keeper_back() noexcept {
+  g_keeper.store(Keeper::absent, std::memory_order_relaxed);
+  g_making.unlock();
+}
+
+void forbid_keeper() noexcept {
+  if (send_keeper_away()) g_making.unlock();
+}
+
+void keeper_fork_prepare() noexcept { g_locked_for_fork = g_making.try_lock_for(kPatienceNs); }
+
+void keeper_fork_in_parent() noexcept {
+  if (g_locked_for_fork) g_making.unlock();
+}
+
+void keeper_fork_in_child() noexcept {
+  if (g_keeper.load(std::memory_order_relaxed) != Keeper::forbidden)
+    g_keeper.store(Keeper::absent, std::memory_order_relaxed);
+  g_task.forget();
+  g_process = g_process == 0 ? 0 : os::process_id();
+  not_before(0);
+  g_making.reset();
+}
+
+}  // namespace stealth
