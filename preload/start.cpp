@@ -20,11 +20,13 @@
 #include "next.hpp"
 #include "no_waits.hpp"
 #include "observe/control_page.hpp"
+#include "observe/profile.hpp"
 #include "os/os.hpp"
 #include "pool/control.hpp"
 #include "pool/live.hpp"
 #include "statistics.hpp"
 #include "steering.hpp"
+#include "unwinder.hpp"
 
 namespace stealth {
 
@@ -104,14 +106,17 @@ std::size_t reservation_bytes() {
 void before_fork() {
   control_before_fork();
   fork_prepare();
+  observe::profile::fork_prepare();
 }
 
 void after_fork_in_parent() {
+  observe::profile::fork_in_parent();
   fork_in_parent();
   control_after_fork_in_parent();
 }
 
 void after_fork_in_child() {
+  observe::profile::fork_in_child();
   fork_in_child();
   control_after_fork_in_child();
   observe::control_page_fork_in_child();
@@ -128,6 +133,7 @@ void start_engine() {
   if (!served) g_settings.stats = {};
   if (!served || origin.secure) g_settings.control = config::Control::off;
   live::begin(g_settings);
+  live::profile_by(profile_each);
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
   g_budget.report_holders_by(say_who_holds);
@@ -147,6 +153,7 @@ void start_engine() {
   configure_classes();
   publish_classes();
   permit_keeper(g_owning_process);
+  if (g_settings.profile.interval != 0) profile_each(g_settings.profile.interval);
   if (!preallocate())
     report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
   remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",
@@ -161,6 +168,7 @@ __attribute__((constructor(101))) void start_at_load() {
   next::resolve();
   find_waitless_places();
   find_locks();
+  load_unwinder_at_start();
 }
 
 }  // namespace

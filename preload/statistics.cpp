@@ -6,6 +6,8 @@
 #include "arena/arena.hpp"
 #include "base/report.hpp"
 #include "observe/control_page.hpp"
+#include "observe/profile.hpp"
+#include "pool/live.hpp"
 #include "start.hpp"
 
 namespace stealth {
@@ -104,9 +106,24 @@ void write_exit_statistics() {
   errno = saved;
 }
 
+void write_exit_profile() {
+  config::Profile const wanted = live::profile();
+  if (wanted.interval == 0 || wanted.path.empty()) return;
+  int const saved = errno;
+  FixedText<1100> path;
+  int const error = expand(wanted.path.view(), path)
+                        ? observe::profile::dump(observe::profile::What::heap, path.view().data())
+                        : ENAMETOOLONG;
+  if (error != 0)
+    report("STEALTH_PROFILE: cannot write ", wanted.path.view(), " (error ", error,
+           "); the profile is lost; name a file in a folder that this user may write");
+  errno = saved;
+}
+
 // Runs after the program's own exit handlers.
 __attribute__((destructor(101))) void at_the_end() {
   write_exit_statistics();
+  write_exit_profile();
   if (os::process_id() != owning_process()) return;
   g_budget.group().leave();
   observe::end_control_page();

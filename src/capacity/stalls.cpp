@@ -6,6 +6,8 @@
 
 namespace stealth {
 
+constinit std::atomic<StallWitness*> g_stall_witness{nullptr};
+
 std::uint32_t Stalls::waiting(std::uint32_t kind, std::uint64_t bytes, std::uint64_t since_ns) noexcept {
   auto const thread = static_cast<std::uint32_t>(os::thread_id());
   for (std::uint32_t i = 0; i < kRows; ++i) {

@@ -34,6 +34,10 @@ struct WaitingThread {
   std::uint32_t kind;
 };
 
+// Told of each call that has waited, at its end, by its own thread, which holds no lock. Null: nobody is.
+using StallWitness = void(std::uint64_t ns) noexcept;
+extern constinit std::atomic<StallWitness*> g_stall_witness;
+
 inline void raise_to(std::atomic<std::uint64_t>& record, std::uint64_t value) noexcept {
   std::uint64_t seen = record.load(std::memory_order_relaxed);
   while (value > seen && !record.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {

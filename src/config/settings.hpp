@@ -168,7 +168,6 @@ inline constexpr std::array settings{
          .default_value = "off",
          .accepted = "off, or bytes with k, m, g or t, 1 to 1t, with :FILE",
          .live = detail::is_live,
-         .works = only_default<&Config::profile>,
          .help = "mean bytes between samples of the heap profile; %p in the file's name is the process id"}),
     detail::row<GroupField>(
         {.variable = "STEALTH_GROUP",

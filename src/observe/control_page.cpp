@@ -8,6 +8,7 @@
 #include "engine/keeper.hpp"
 #include "observe/page.hpp"
 #include "observe/page_file.hpp"
+#include "observe/profile.hpp"
 #include "observe/snapshot.hpp"
 #include "os/os.hpp"
 #include "stealth/error.h"
@@ -84,15 +85,40 @@ bool write_snapshot(std::uint64_t now) noexcept {
   return true;
 }
 
+// Takes `word` and a blank off the beginning, if that is what stands there.
+bool take(std::string_view& text, std::string_view word) noexcept {
+  bool const is_there = text.size() > word.size() && std::memcmp(text.data(), word.data(), word.size()) == 0;
+  if (!is_there || text[word.size()] != ' ') return false;
+  text.remove_prefix(word.size() + 1);
+  return true;
+}
+
+// The rest of the wish is the path, which ends with a NUL.
+int write_profile(profile::What what, std::string_view path, config::Line& why) noexcept {
+  if (profile::interval() == 0) {
+    why.add("STEALTH_PROFILE is off; set it first: profile=512k");
+    return STEALTH_NOT_SUPPORTED;
+  }
+  int const error = profile::dump(what, path.data());
+  if (error == 0) return STEALTH_OK;
+  why.add_escaped(path, 256).add(": cannot be written (error ").add(static_cast<std::uint64_t>(error)).add(")");
+  return STEALTH_INVALID_ARGUMENT;
+}
+
 void apply(std::string_view wish) noexcept {
   char text[kAnswerBytes];
   config::Line why{std::span(text, sizeof text - 1)};
-  constexpr std::string_view kSet = "set ";
+  std::string_view rest = wish;
   std::size_t const equals = wish.find('=');
-  bool const is_set = wish.size() > kSet.size() && std::memcmp(wish.data(), kSet.data(), kSet.size()) == 0;
-  if (is_set && equals != std::string_view::npos) {
-    std::string_view const name(wish.data() + kSet.size(), equals - kSet.size());
-    g_answer.error = g_surroundings->set(name, {wish.data() + equals + 1, wish.size() - equals - 1}, why);
+  if (take(rest, "set") && equals != std::string_view::npos) {
+    std::string_view const name(rest.data(), static_cast<std::size_t>(wish.data() + equals - rest.data()));
+    char const* const value = wish.data() + equals + 1;
+    g_answer.error =
+        g_surroundings->set(name, {value, static_cast<std::size_t>(wish.data() + wish.size() - value)}, why);
+  } else if (rest = wish; take(rest, "profile heap")) {
+    g_answer.error = write_profile(profile::What::heap, rest, why);
+  } else if (take(rest, "profile stalls")) {
+    g_answer.error = write_profile(profile::What::stalls, rest, why);
   } else {
     g_answer.error = STEALTH_INVALID_ARGUMENT;
     why.add("'").add_escaped(wish, 64).add("': not a wish that this version knows");
@@ -108,7 +134,8 @@ bool answer_wish() noexcept {
   if (number == 0 || number == g_state.answered) return true;
   if (!g_file.read_wish(g_wish)) return false;
   // Whoever wishes writes the text first; another wish may have come in between: then that one is answered.
-  std::size_t const length = ::strnlen(g_wish.text, sizeof g_wish.text);
+  g_wish.text[sizeof g_wish.text - 1] = '\0';
+  std::size_t const length = std::strlen(g_wish.text);
   apply({g_wish.text, length});
   g_state.answered = g_answer.number = g_wish.number;
   g_state.next_ns = 0;  // what has changed is shown at once
