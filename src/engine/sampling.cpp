@@ -38,6 +38,22 @@ bool can_be_span() noexcept {
   return rule != nullptr && rule->unrounded;
 }
 
+// Moves what is in the list, or, of a longer one, kCounted blocks, at most `most`; how many.
+std::uint32_t take_counted(Bin& list, Bin& counted, std::uint32_t most) noexcept {
+  if (list.head == nullptr || most == 0) return 0;
+  auto const length = static_cast<std::uint32_t>(list.limit - list.room);
+  std::uint32_t count = length;
+  FreeBlock* rest = nullptr;
+  if (length > min(most, kCounted * 4)) {
+    FreeBlock* last = list.head;
+    for (count = 1; count < min(most, kCounted); ++count) last = last->next;
+    rest = std::exchange(last->next, nullptr);
+  }
+  counted = {std::exchange(list.head, rest), -static_cast<std::int32_t>(count), 0};
+  list.room += static_cast<std::int32_t>(count);
+  return count;
+}
+
 }  // namespace
 
 void begin_sampling(Sampler const& sampler) noexcept {
@@ -62,15 +78,9 @@ void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept {
     std::uint64_t const whole = left <= 0 ? 0 : static_cast<std::uint64_t>(left) / size_class.block;
     if (whole == 0 && can_be_span()) return allocate_span(size_class.block, alignment, false);
     Bin& list = heap->bins[c];
-    std::uint32_t const most = static_cast<std::uint32_t>(min(whole, std::uint64_t{kCounted}));
-    FreeBlock* last = nullptr;
-    std::uint32_t count = 0;
-    for (FreeBlock* block = list.head; block != nullptr && count < most; block = block->next, ++count) last = block;
+    std::uint32_t const count = take_counted(list, counted, static_cast<std::uint32_t>(min(whole, std::uint64_t{~0u})));
     left -= static_cast<std::int64_t>(max(count, 1u) * std::uint64_t{size_class.block});
     if (count == 0) return allocate_block(c, alignment);
-    counted = {std::exchange(list.head, last->next), -static_cast<std::int32_t>(count), 0};
-    list.room += static_cast<std::int32_t>(count);
-    last->next = nullptr;
   }
   FreeBlock* const block = counted.head;
   counted.head = block->next;
