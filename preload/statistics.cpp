@@ -16,6 +16,8 @@ namespace {
 
 constexpr char kVersion[] = STEALTH_VERSION;
 
+constexpr std::uint32_t kTopHolders = 10;
+
 constinit Mutex g_buffer_mutex;
 constinit StatisticsBuffer* g_buffer = nullptr;
 alignas(StatisticsBuffer) constinit char g_buffer_memory[sizeof(StatisticsBuffer)] = {};
@@ -168,9 +170,11 @@ void write_json(Text& out) noexcept {
   out << "]}}\n";
 }
 
+// After what the classes hold, which stacks do, where that is known.
 void say_who_holds() noexcept {
   StatisticsBuffer& text = statistics_buffer();
   write_text(text, true);
+  if (observe::profile::interval() != 0) observe::profile::write_top(text, kTopHolders);
   os::write_all(2, text.view().data(), text.view().size());
   release_statistics_buffer();
 }

@@ -41,7 +41,10 @@ Wait::~Wait() {
     if (charge_.account->trust < kMostTrust) ++charge_.account->trust;
   }
   std::uint64_t const waited = begun() ? os::monotonic_ns() - began_ns_ : 0;
-  if (begun()) budget_.stalls_.waited(place_.kind, waited, row_);
+  if (begun()) {
+    budget_.stalls_.ends_to_wait(row_);
+    budget_.stalls_.waited(place_.kind, waited);
+  }
   budget_.settle(*charge_.account);
   if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
   if (!begun()) return;

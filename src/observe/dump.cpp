@@ -22,29 +22,6 @@ Text& operator<<(Text& text, HexByte byte) {
   return text << kDigits[byte.value >> 4] << kDigits[byte.value & 15];
 }
 
-bool parse_hex(std::string_view& text, std::uint64_t& number) noexcept {
-  number = 0;
-  std::size_t digits = 0;
-  for (; digits < text.size(); ++digits) {
-    char const c = text[digits];
-    int const digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-    if (digit < 0) break;
-    number = number << 4 | static_cast<unsigned>(digit);
-  }
-  text.remove_prefix(digits);
-  return digits != 0;
-}
-
-// The next word of the line, taken off it.
-std::string_view take_word(std::string_view& line) noexcept {
-  while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
-  std::size_t length = 0;
-  while (length < line.size() && line[length] != ' ') ++length;
-  std::string_view const word(line.data(), length);
-  line.remove_prefix(length);
-  return word;
-}
-
 template <class T>
 bool copy_from(std::uintptr_t at, T& into) noexcept {
   return os::copy_carefully(&into, reinterpret_cast<void const*>(at), sizeof into) == os::Copied::all;
@@ -87,7 +64,7 @@ int DumpFile::create(char const* path) noexcept {
 }
 
 void DumpFile::flush(std::size_t room) noexcept {
-  if (text_.view().size() + room <= 4096) return;
+  if (text_.view().size() + room <= kBytes) return;
   if (!os::write_all(file_, text_.view().data(), text_.view().size())) failed_ = true;
   text_.clear();
 }
@@ -121,59 +98,34 @@ void DumpFile::add_stalls(Stack const& stack, void* const* frames) noexcept {
   add_frames(stack, frames);
 }
 
-// START-END perms OFFSET dev inode   PATH
-void DumpFile::add_build_id(std::string_view line) noexcept {
-  std::uint64_t start = 0, end = 0, offset = 0;
-  std::string_view range = take_word(line);
-  if (!parse_hex(range, start) || range.empty()) return;
-  range.remove_prefix(1);
-  std::string_view const permissions = take_word(line);
-  std::string_view offset_text = take_word(line);
-  if (!parse_hex(range, end) || !parse_hex(offset_text, offset)) return;
-  if (offset != 0 || permissions.empty() || permissions[0] != 'r') return;
-  take_word(line);
-  take_word(line);
-  while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
-  if (line.empty() || line.front() != '/') return;
+void DumpFile::add_build_id(Mapping const& mapping) noexcept {
+  if (mapping.offset != 0 || !mapping.readable || mapping.path.empty() || mapping.path.front() != '/') return;
   unsigned char id[kMostId];
-  std::size_t const length = build_id_at(start, end, id);
+  std::size_t const length = build_id_at(mapping.start, mapping.end, id);
   if (length == 0) return;
-  flush(128 + line.size());
+  flush(128 + mapping.path.size());
   text_ << "build-id: ";
   for (std::size_t i = 0; i < length; ++i) static_cast<Text&>(text_) << HexByte{id[i]};
-  text_ << ' ' << line << '\n';
+  text_ << ' ' << mapping.path << '\n';
 }
 
-// /proc/self/maps, copied through; then once more, a line at a time.
 void DumpFile::add_mappings() noexcept {
   flush(256);
   text_ << "\nMAPPED_LIBRARIES:\n";
-  flush(4096);
+  flush(kBytes);
+  int const maps = os::open_to_read("/proc/self/maps");
   char piece[2048];
-  int maps = os::open_to_read("/proc/self/maps");
   for (long got = 0; maps >= 0 && (got = os::read_some(maps, piece, sizeof piece)) > 0;)
     if (!os::write_all(file_, piece, static_cast<std::size_t>(got))) failed_ = true;
   if (maps >= 0) os::close_file(maps);
-  maps = os::open_to_read("/proc/self/maps");
-  if (maps < 0) return;
-  std::size_t filled = 0;
-  for (long got = 0; (got = os::read_some(maps, piece + filled, sizeof piece - filled)) > 0;) {
-    filled += static_cast<std::size_t>(got);
-    std::size_t begin = 0;
-    for (std::size_t at = 0; at < filled; ++at) {
-      if (piece[at] != '\n') continue;
-      add_build_id({piece + begin, at - begin});
-      begin = at + 1;
-    }
-    if (begin == 0) begin = filled;  // longer than any path that can be told
-    std::memmove(piece, piece + begin, filled - begin);
-    filled -= begin;
-  }
-  os::close_file(maps);
+  for_each_mapping(this, [](void* file, Mapping const& mapping) noexcept {
+    static_cast<DumpFile*>(file)->add_build_id(mapping);
+    return true;
+  });
 }
 
 int DumpFile::finish() noexcept {
-  flush(4096);
+  flush(kBytes);
   return failed_ ? EIO : 0;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/text.hpp"
+#include "observe/mappings.hpp"
 #include "observe/stacks.hpp"
 
 namespace stealth::observe {
@@ -27,12 +28,13 @@ class DumpFile {
 
  private:
   void add_frames(Stack const& stack, void* const* frames) noexcept;
-  void add_build_id(std::string_view line) noexcept;
-  void flush(std::size_t room) noexcept;
+  void add_build_id(Mapping const& mapping) noexcept;
+  void flush(std::size_t room) noexcept;  // writes out, unless there is so much room
 
   int file_ = -1;
   bool failed_ = false;
-  FixedText<4096> text_;
+  static constexpr std::size_t kBytes = 4096;
+  FixedText<kBytes> text_;
 };
 
 }  // namespace stealth::observe

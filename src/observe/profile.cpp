@@ -193,9 +193,51 @@ int dump(What what, char const* path) noexcept {
   return file.finish();
 }
 
+namespace {
+
+// MODULE+0xOFFSET: where in its file an address lies.
+void write_place(Text& into, void const* address) noexcept {
+  struct Search {
+    std::uint64_t address;
+    Text& into;
+    bool found;
+  } search = {reinterpret_cast<std::uintptr_t>(address), into, false};
+  for_each_mapping(&search, [](void* context, Mapping const& mapping) noexcept {
+    Search& it = *static_cast<Search*>(context);
+    if (it.address < mapping.start || it.address >= mapping.end || mapping.path.empty()) return true;
+    std::size_t const slash = mapping.path.rfind('/');
+    std::size_t const begin = slash == std::string_view::npos ? 0 : slash + 1;
+    it.into << std::string_view(mapping.path.data() + begin, mapping.path.size() - begin) << '+'
+            << Hex{it.address - mapping.start + mapping.offset};
+    it.found = true;
+    return false;
+  });
+  if (!search.found) into << hex(address);
+}
+
+}  // namespace
+
 void write_top(Text& into, std::uint32_t most) noexcept {
-  static_cast<void>(into);
-  static_cast<void>(most);
+  constexpr std::uint32_t kFrames = 8;
+  std::uint64_t below = ~std::uint64_t{0};
+  for (std::uint32_t rank = 0; rank < most; ++rank) {
+    Stack top = {};
+    {
+      Hold hold(g_mutex);
+      for (std::uint32_t i = 0; i < g_stacks.count(); ++i) {
+        Stack const& stack = g_stacks.at(i);
+        if (stack.live_bytes < below && stack.live_bytes > top.live_bytes) top = stack;
+      }
+    }
+    if (top.live_bytes == 0) return;
+    below = top.live_bytes;
+    into << "stealth:   sampled " << Bytes{top.live_bytes} << " in " << top.live << " blocks:";
+    for (std::uint32_t i = 0; i < min(top.depth, kFrames); ++i) {
+      into << ' ';
+      write_place(into, g_stacks.frames_of(top)[i]);
+    }
+    into << (top.depth > kFrames ? " ...\n" : "\n");
+  }
 }
 
 void fork_prepare() noexcept { g_mutex.lock(); }
