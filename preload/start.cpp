@@ -19,7 +19,6 @@
 #include "locks.hpp"
 #include "next.hpp"
 #include "no_waits.hpp"
-#include "observe/control_page.hpp"
 #include "observe/profile.hpp"
 #include "os/os.hpp"
 #include "pool/control.hpp"
@@ -119,7 +118,7 @@ void after_fork_in_child() {
   observe::profile::fork_in_child();
   fork_in_child();
   control_after_fork_in_child();
-  observe::control_page_fork_in_child();
+  errands_fork_in_child();
   reset_statistics_buffer();
   g_owning_process = os::process_id();
 }
@@ -164,7 +163,7 @@ void start_engine() {
 // Before the program's own constructors, if no allocation has come first.
 __attribute__((constructor(101))) void start_at_load() {
   start();
-  show_and_obey();
+  begin_errands();
   next::resolve();
   find_waitless_places();
   find_locks();

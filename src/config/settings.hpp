@@ -153,7 +153,6 @@ inline constexpr std::array settings{
          .default_value = "off",
          .accepted = "off, or exit or an interval of 100ms to 1440m, with :text or :json and :FILE",
          .live = detail::at_start,
-         .works = all_but_interval,
          .help = "statistics at exit or at intervals, to stderr or a file; %p in its name is the process id"}),
     detail::row<WordField<&Config::control, control_words>>(
         {.variable = "STEALTH_CONTROL",

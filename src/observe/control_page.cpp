@@ -25,7 +25,7 @@ constexpr std::uint64_t kCostShare = 200;           // making snapshots takes at
 constexpr std::uint32_t kQuiet = 12;                // snapshots without a change
 
 constinit Surroundings const* g_surroundings = nullptr;
-constinit std::uint64_t g_from = kNeverWanted;
+constinit std::uint64_t g_from = 0;  // bytes held
 constinit std::atomic<bool> g_ended{false};
 
 // The keeper's alone, and that of the one thread of a forked child.
@@ -142,8 +142,11 @@ bool answer_wish() noexcept {
   return g_file.put_answer(g_answer);
 }
 
-std::uint64_t run() noexcept {
-  if (g_ended.load(std::memory_order_relaxed)) return 0;
+}  // namespace
+
+std::uint64_t tend_control_page() noexcept {
+  if (g_surroundings == nullptr || g_ended.load(std::memory_order_relaxed)) return 0;
+  if (!g_file.is_good() && g_budget.held() < g_from) return 0;
   std::uint64_t now = os::monotonic_ns();
   if (!see_to_page(now)) return kRetryNs;
   g_errand_from.store(0, std::memory_order_relaxed);  // from now on, however little is held
@@ -157,26 +160,19 @@ std::uint64_t run() noexcept {
   return g_state.next_ns > now ? g_state.next_ns - now : 1;
 }
 
-bool rest(std::uint64_t ns, bool (*may)() noexcept) noexcept {
+bool rest_at_control_page(std::uint64_t ns, bool (*may)() noexcept) noexcept {
   return g_file.is_good() && g_file.rest_at_bell(ns, may);
 }
 
-void wake() noexcept { g_file.ring(); }
-
-constinit Errand const g_page_errand = {run, rest, wake};
-
-}  // namespace
+void ring_control_page() noexcept { g_file.ring(); }
 
 void begin_control_page(Surroundings const& surroundings, std::uint64_t held) noexcept {
   g_surroundings = &surroundings;
   g_from = held;
-  g_errand = &g_page_errand;
-  g_errand_from.store(held, std::memory_order_relaxed);
 }
 
 void end_control_page() noexcept {
   g_ended.store(true, std::memory_order_relaxed);
-  g_errand_from.store(kNeverWanted, std::memory_order_relaxed);
   g_file.remove();
 }
 
@@ -184,7 +180,6 @@ void control_page_fork_in_child() noexcept {
   if (g_surroundings == nullptr) return;
   g_file.forget_in_child();
   g_state = {};
-  g_errand_from.store(g_from, std::memory_order_relaxed);
 }
 
 }  // namespace stealth::observe
