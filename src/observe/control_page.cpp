@@ -36,7 +36,7 @@ struct State {
   std::uint64_t not_before_ns = 0;  // to make a page
   std::uint32_t answered = 0;       // the last wish
   std::uint32_t quiet = 0;
-  bool failure_reported = false;
+  bool failure_told = false;
 };
 constinit PageFile g_file;
 constinit State g_state;
@@ -51,8 +51,8 @@ bool see_to_page(std::uint64_t now) noexcept {
   g_state.not_before_ns = now + kRetryNs;
   PageFile::Made const made = g_file.make(g_surroundings->program, g_surroundings->library);
   if (made != PageFile::Made::fine) {
-    if (!g_state.failure_reported) g_file.report_failure(made);
-    g_state.failure_reported = true;
+    if (!g_state.failure_told) g_file.tell_failure(made, g_from == 0);
+    g_state.failure_told = true;
     return false;
   }
   g_state.number = 0;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/hash.hpp"
 #include "base/units.hpp"
 #include "os/os.hpp"
 
@@ -23,30 +24,37 @@ Text& operator<<(Text& text, HexByte byte) {
 }
 
 template <class T>
-bool copy_from(std::uintptr_t at, T& into) noexcept {
-  return os::copy_carefully(&into, reinterpret_cast<void const*>(at), sizeof into) == os::Copied::all;
+T read_at(std::uintptr_t at) noexcept {
+  T value;
+  std::memcpy(&value, reinterpret_cast<void const*>(at), sizeof value);
+  return value;
+}
+
+std::uint64_t hash_of(std::string_view text) noexcept {
+  return stealth::hash_of(text, [](char c) { return static_cast<unsigned char>(c); });
 }
 
 constexpr std::size_t kMostId = 32;
 
 // Of the ELF file whose beginning is mapped there, into `id`; its length, 0: it has none.
 std::size_t build_id_at(std::uintptr_t start, std::uintptr_t end, unsigned char (&id)[kMostId]) noexcept {
-  ElfW(Ehdr) header;
-  if (!copy_from(start, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return 0;
-  for (unsigned i = 0; i < min(unsigned{header.e_phnum}, 64u); ++i) {
-    ElfW(Phdr) segment;
-    if (!copy_from(start + header.e_phoff + i * sizeof segment, segment)) return 0;
-    if (segment.p_type != PT_NOTE || segment.p_offset + segment.p_filesz > end - start) continue;
+  auto const header = read_at<ElfW(Ehdr)>(start);
+  std::size_t const most = (end - start - sizeof header) / sizeof(ElfW(Phdr));
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_phoff != sizeof header) return 0;
+  for (std::size_t i = 0; i < min(std::size_t{header.e_phnum}, most); ++i) {
+    auto const segment = read_at<ElfW(Phdr)>(start + header.e_phoff + i * sizeof(ElfW(Phdr)));
+    bool const is_here = segment.p_offset < end - start && segment.p_filesz <= end - start - segment.p_offset;
+    if (segment.p_type != PT_NOTE || !is_here) continue;
     for (std::uintptr_t at = start + segment.p_offset, last = at + segment.p_filesz; at + sizeof(ElfW(Nhdr)) <= last;) {
-      ElfW(Nhdr) note;
-      if (!copy_from(at, note)) return 0;
-      std::uintptr_t const name = at + sizeof note;
-      std::uintptr_t const value = name + align_up(std::size_t{note.n_namesz}, 4);
+      auto const note = read_at<ElfW(Nhdr)>(at);
+      std::uintptr_t const value = at + sizeof note + align_up(std::size_t{note.n_namesz}, 4);
+      std::uintptr_t const next = value + align_up(std::size_t{note.n_descsz}, 4);
+      if (next > last) break;
       if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && note.n_descsz <= kMostId) {
-        auto const* const bytes = reinterpret_cast<void const*>(value);
-        return os::copy_carefully(id, bytes, note.n_descsz) == os::Copied::all ? note.n_descsz : 0;
+        std::memcpy(id, reinterpret_cast<void const*>(value), note.n_descsz);
+        return note.n_descsz;
       }
-      at = value + align_up(std::size_t{note.n_descsz}, 4);
+      at = next;
     }
   }
   return 0;
@@ -98,10 +106,15 @@ void DumpFile::add_stalls(Stack const& stack, void* const* frames) noexcept {
   add_frames(stack, frames);
 }
 
+// Of a file that is mapped to be executed, at its first executable mapping; its beginning is mapped before that, or
+// there. Other files are not looked into: they may have been cut short.
 void DumpFile::add_build_id(Mapping const& mapping) noexcept {
-  if (mapping.offset != 0 || !mapping.readable || mapping.path.empty() || mapping.path.front() != '/') return;
+  if (mapping.path.empty() || mapping.path.front() != '/') return;
+  if (mapping.offset == 0 && mapping.readable) begun_ = {mapping.start, mapping.end, hash_of(mapping.path)};
+  if (!mapping.executable || begun_.path_hash != hash_of(mapping.path)) return;
   unsigned char id[kMostId];
-  std::size_t const length = build_id_at(mapping.start, mapping.end, id);
+  std::size_t const length = build_id_at(begun_.start, begun_.end, id);
+  begun_ = {};
   if (length == 0) return;
   flush(128 + mapping.path.size());
   text_ << "build-id: ";

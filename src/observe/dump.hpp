@@ -31,6 +31,10 @@ class DumpFile {
   void add_build_id(Mapping const& mapping) noexcept;
   void flush(std::size_t room) noexcept;  // writes out, unless there is so much room
 
+  struct Beginning {
+    std::uint64_t start, end, path_hash;
+  };
+  Beginning begun_ = {};  // of the file that was mapped last
   int file_ = -1;
   bool failed_ = false;
   static constexpr std::size_t kBytes = 4096;

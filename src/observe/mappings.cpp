@@ -39,8 +39,9 @@ bool parse(std::string_view line, Mapping& mapping) noexcept {
   range.remove_prefix(1);
   std::string_view const permissions = take_word(line);
   std::string_view offset = take_word(line);
-  if (!parse_hex(range, mapping.end) || !parse_hex(offset, mapping.offset) || permissions.empty()) return false;
+  if (!parse_hex(range, mapping.end) || !parse_hex(offset, mapping.offset) || permissions.size() < 3) return false;
   mapping.readable = permissions[0] == 'r';
+  mapping.executable = permissions[2] == 'x';
   take_word(line);
   take_word(line);
   while (!line.empty() && line.front() == ' ') line.remove_prefix(1);

@@ -8,7 +8,7 @@ namespace stealth::observe {
 
 struct Mapping {
   std::uint64_t start, end, offset;  // of addresses; in the file
-  bool readable;
+  bool readable, executable;
   std::string_view path;  // empty: no file, and no name
 };
 

@@ -52,19 +52,26 @@ PageFile::Made PageFile::make(char const* program, char const* library) noexcept
                                    .context = &head};
   Made const made = file_.open(kind);
   if (made != Made::fine) return made;
+  careful_ = !os::may_be_filtered();
   sweep(file_.path());
   page_.store(static_cast<Page*>(file_.mapping()), std::memory_order_release);
   return made;
 }
 
-void PageFile::report_failure(Made made) const noexcept {
+void PageFile::tell_failure(Made made, bool insisted) const noexcept {
   char const* const why = made == Made::full      ? "no room is left there"
                           : made == Made::exposed ? "others than the user can reach it"
                           : made == Made::foreign ? "it belongs to another user"
                           : made == Made::odd     ? "it is a link, or no file"
                                                   : "it cannot be made";
-  report("STEALTH_CONTROL: no control page at ", file_.path(), ": ", why,
-         "; stealth top, stat and set will not see this process");
+  Line line;
+  line << "STEALTH_CONTROL: no control page at " << file_.path() << ": " << why
+       << "; stealth top, stat and set will not see this process";
+  if (insisted) {
+    report(line.view());
+  } else {
+    remark(line.view());
+  }
 }
 
 bool PageFile::is_in_place() const noexcept {
@@ -87,9 +94,9 @@ void PageFile::forget_in_child() noexcept {
 }
 
 bool PageFile::copy(void* to, void const* from, std::size_t bytes) const noexcept {
-  os::Copied const copied = os::copy_carefully(to, from, bytes);
+  os::Copied const copied = careful_ ? os::copy_carefully(to, from, bytes) : os::Copied::refused;
   if (copied != os::Copied::refused) return copied == os::Copied::all;
-  if (file_.now() == os::SharedFile::Now::cut) return false;  // else with the remaining risk
+  if (file_.now() == os::SharedFile::Now::cut) return false;
   std::memcpy(to, from, bytes);
   return true;
 }

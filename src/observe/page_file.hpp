@@ -1,5 +1,7 @@
 // The control page as a file: made under the process's own name, and then touched by careful copies only, since others
-// may cut it short at any time (os::copy_carefully). One thread at a time, but for ring() and remove().
+// may cut it short at any time (os::copy_carefully). Where a filter of system calls is in force, its size is looked at
+// before each copy instead: who cuts it in that microsecond ends the process. One thread at a time, but for ring() and
+// remove().
 #pragma once
 
 #include <atomic>
@@ -18,7 +20,8 @@ class PageFile {
   // A file with no snapshot yet, in place of one that this process, or another of its number, had before. Also removes
   // pages of processes that have ended. Some thirty system calls.
   [[nodiscard]] Made make(char const* program, char const* library) noexcept;
-  void report_failure(Made made) const noexcept;
+  // As a problem where the user insisted on a page.
+  void tell_failure(Made made, bool insisted) const noexcept;
   [[nodiscard]] bool is_good() const noexcept { return page_.load(std::memory_order_acquire) != nullptr; }
   // Whether others find it by its name, and it is the present user's.
   [[nodiscard]] bool is_in_place() const noexcept;
@@ -44,6 +47,7 @@ class PageFile {
   os::SharedFile file_;
   std::atomic<Page*> page_{nullptr};
   std::uint32_t user_ = 0;
+  bool careful_ = false;  // the kernel copies for us
   os::ProcessMark mark_;
   os::ProcessWorld world_{};
 };

@@ -2,18 +2,19 @@
 #include "observe/stacks.hpp"
 
 #include <cstring>
+#include <span>
 
+#include "base/hash.hpp"
 #include "os/os.hpp"
 
 namespace stealth::observe {
 
 namespace {
 
-// FNV-1a over words, with its high half folded in: the low bits choose the slot.
+// With its high half folded in: the low bits choose the slot.
 std::uint64_t hash_of(void* const* frames, std::uint32_t depth) noexcept {
-  std::uint64_t hash = 0xCBF29CE484222325u;
-  for (std::uint32_t i = 0; i < depth; ++i)
-    hash = (hash ^ reinterpret_cast<std::uintptr_t>(frames[i])) * 0x100000001B3u;
+  std::uint64_t const hash = stealth::hash_of(
+      std::span(frames, depth), [](void const* frame) { return reinterpret_cast<std::uintptr_t>(frame); });
   return hash ^ hash >> 32;
 }
 

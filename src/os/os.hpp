@@ -65,7 +65,11 @@ void shared_futex_wake(std::uint32_t const* word, int threads) noexcept;
 bool ring(std::uint32_t* word) noexcept;
 // Copies between memory of the process's own and such a mapping, either way, with the same care.
 enum class Copied : std::uint8_t { all, cut, refused };  // refused: the kernel has, or permits, no such call
+// Not to be called where may_be_filtered().
 [[nodiscard]] Copied copy_carefully(void* to, void const* from, std::size_t bytes) noexcept;
+// Whether a filter of system calls is in force, which may answer an unusual one with the process's end. True where
+// /proc does not tell. Three system calls.
+[[nodiscard]] bool may_be_filtered() noexcept;
 void yield() noexcept;
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 // Since 1970, as people and other machines tell the time.
