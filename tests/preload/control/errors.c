@@ -30,8 +30,6 @@ int main(void) {
           "capacty: unknown setting; the nearest known name is STEALTH_CAPACITY");
   refused("classes", "all", STEALTH_NOT_LIVE,
           "STEALTH_CLASSES: is read at start only; set it in the environment of the program");
-  refused("profile", "512k", STEALTH_NOT_SUPPORTED,
-          "STEALTH_PROFILE='512k': no effect yet in this version; leave it at off");
   refused(NULL, "1", STEALTH_INVALID_ARGUMENT, "");
   refused("capacity", NULL, STEALTH_INVALID_ARGUMENT, "");
   const struct stealth_statistics after = stats_now();
