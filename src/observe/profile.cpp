@@ -66,10 +66,22 @@ bool is_own(void const* frame) noexcept { return frame >= g_own.begin && frame <
 // Not where the loader's lock may be held by this thread, or its lists be half changed.
 bool may_unwind() noexcept { return t_thread.no_waits == 0 && g_outside.may_wait(); }
 
-std::uint32_t unwind(void** frames) noexcept {
+// The unwinder has locks of its own. A child that was forked while another thread had one would wait for it for ever:
+// so a fork waits until nobody unwinds, and nobody begins to meanwhile.
+constinit std::atomic<std::uint32_t> g_unwinding{0};
+constinit std::atomic<bool> g_forking{false};
+
+int unwind_unless_forking(void** frames) noexcept {
   Unwind* const how = g_unwind.load(std::memory_order_acquire);
-  if (how == nullptr || !may_unwind()) return 0;
-  int const found = how(frames, kMostFrames);
+  g_unwinding.fetch_add(1, std::memory_order_seq_cst);
+  int const found = how == nullptr || g_forking.load(std::memory_order_seq_cst) ? 0 : how(frames, kMostFrames);
+  g_unwinding.fetch_sub(1, std::memory_order_release);
+  return found;
+}
+
+std::uint32_t unwind(void** frames) noexcept {
+  if (!may_unwind()) return 0;
+  int const found = unwind_unless_forking(frames);
   std::uint32_t const depth = found < 0 ? 0 : static_cast<std::uint32_t>(found);
   std::uint32_t own = 0;
   while (own < depth && is_own(frames[own])) ++own;
@@ -240,8 +252,23 @@ void write_top(Text& into, std::uint32_t most) noexcept {
   }
 }
 
-void fork_prepare() noexcept { g_mutex.lock(); }
-void fork_in_parent() noexcept { g_mutex.unlock(); }
-void fork_in_child() noexcept { g_mutex.reset(); }
+void fork_prepare() noexcept {
+  constexpr std::uint64_t kPatienceNs = 100'000'000;  // the forking thread may be in a handler that interrupted its own
+  g_forking.store(true, std::memory_order_seq_cst);
+  std::uint64_t const until = os::monotonic_ns() + kPatienceNs;
+  while (g_unwinding.load(std::memory_order_seq_cst) != 0 && os::monotonic_ns() < until) os::yield();
+  g_mutex.lock();
+}
+
+void fork_in_parent() noexcept {
+  g_mutex.unlock();
+  g_forking.store(false, std::memory_order_relaxed);
+}
+
+void fork_in_child() noexcept {
+  g_mutex.reset();
+  g_unwinding.store(0, std::memory_order_relaxed);
+  g_forking.store(false, std::memory_order_relaxed);
+}
 
 }  // namespace stealth::observe::profile
