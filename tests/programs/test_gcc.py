@@ -19,7 +19,8 @@ def sources():
     build = pathlib.Path(os.environ.get('STEALTH_BUILD') or fail('STEALTH_BUILD does not name the build directory'))
     found = {}
     for target in json.loads((build / 'meson-info/intro-targets.json').read_text()):
-        for part in target['target_sources'] if target['name'] in ('stealth', 'stealthrooms') else []:
+        is_ours = target['name'] in ('stealth', 'stealthrooms') and 'library' in target['type']
+        for part in target['target_sources'] if is_ours else []:
             flags = [copied(word) for word in part.get('parameters', []) if word.startswith(('-D', '-I', '-std='))]
             found |= {copied(path): flags for path in part.get('sources', []) if path.endswith('.cpp')}
     if len(found) < 20:
