@@ -1,0 +1,14 @@
+// Names of functions as people read them.
+#pragma once
+
+#include <string>
+
+namespace stealth::command::profile {
+
+// As the compiler knows it, with template arguments and parameters; what cannot be demangled comes back as it is.
+std::string demangled(char const* name);
+
+// Without parameters, template arguments and return type: "shop::Store::add".
+std::string short_name(std::string const& name);
+
+}  // namespace stealth::command::profile
