@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "command.hpp"
@@ -108,7 +109,7 @@ void add_profile(CLI::App& app, Status&) {
       ->type_name("PID|FILE");
   sub->add_option("--format", call->format, "what to write")
       ->check(CLI::IsMember({"pprof", "folded", "speedscope", "text"}))
-      ->type_name("pprof|folded|speedscope|text")
+      ->type_name("FORMAT")
       ->capture_default_str();
   sub->add_flag("--stalls", call->stalls, "of a process: where it waited; a file tells by itself what it is");
   sub->add_option("--output", call->output, "instead of stdout")->type_name("FILE");

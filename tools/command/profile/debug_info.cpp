@@ -51,8 +51,8 @@ std::string qualifier_of(Dwarf_Die die) {
   std::string result;
   for (int i = count - 1; i > 0; --i) {
     auto const tag = dwarf_tag(&scopes[i]);
-    bool const named =
-        tag == DW_TAG_namespace || tag == DW_TAG_class_type || tag == DW_TAG_structure_type || tag == DW_TAG_union_type;
+    bool const named = tag == DW_TAG_namespace || tag == DW_TAG_class_type || tag == DW_TAG_structure_type ||
+                       tag == DW_TAG_union_type || tag == DW_TAG_subprogram;
     if (!named) continue;
     char const* const name = dwarf_diename(&scopes[i]);
     result += name != nullptr ? name : tag == DW_TAG_namespace ? "(anonymous namespace)" : "(unnamed)";

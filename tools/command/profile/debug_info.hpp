@@ -16,7 +16,7 @@
 namespace stealth::command::profile {
 
 struct Frame {
-  std::string name;          // demangled, with its parameters where they are known
+  std::string name;          // demangled; parameters come with it or not
   std::string linkage_name;  // as in the symbol table; empty: not known
   std::string file;          // absolute where that is known; empty: not known
   int line = 0;              // where the call is; 0: not known

@@ -56,13 +56,14 @@ std::string read_input(std::string const& path) {
     if (text.size() > kLargest) fail(path, "larger than 1 GiB: this is not a dump; name another file");
     if (got > 0) continue;
     int error = Z_OK;
-    char const* const message = gzerror(file.get(), &error);
+    gzerror(file.get(), &error);
     if (error == Z_OK || error == Z_STREAM_END) return text;
     if (error == Z_ERRNO) fail(path, std::string(std::strerror(errno)) + "; see whether it can be read");
     // The lines so far are counted, so that it is told where the trouble is.
     auto const lines = std::count(text.begin(), text.end(), '\n') + 1;
     fail(path + ", line " + std::to_string(lines),
-         std::string(error == Z_BUF_ERROR ? "the compressed file was cut short" : message) + "; make the dump anew");
+         (error == Z_BUF_ERROR ? "the compressed file was cut short" : "the compressed data is damaged") +
+             std::string("; make the dump anew"));
   }
 }
 

@@ -12,6 +12,7 @@ namespace stealth::command::profile {
 namespace {
 
 constexpr std::string_view kAnonymous = "(anonymous namespace)";
+constexpr std::string_view kLambda = "<lambda";
 constexpr std::string_view kOperator = "operator";
 
 bool part_of_a_name(char c) {
@@ -57,20 +58,8 @@ std::size_t operator_length(std::string_view rest) {
   return !sign.empty() && !part_of_a_name(sign.front()) ? kOperator.size() : 0;
 }
 
-}  // namespace
-
-std::string demangled(char const* name) {
-  int status = 0;
-  struct Free {
-    void operator()(char* text) const { std::free(text); }
-  };
-  // Without its prefix it would take the C function "i" for the type int.
-  if (!std::string_view(name).starts_with("_Z")) return name;
-  std::unique_ptr<char, Free> const text(abi::__cxa_demangle(name, nullptr, nullptr, &status));
-  return status == 0 ? std::string(text.get()) : std::string(name);
-}
-
-std::string short_name(std::string const& full) {
+// Takes off what need not be told. An angle bracket where a name should begin is no list of arguments: "<lambda(int)>".
+std::string plain(std::string const& full, bool template_arguments) {
   std::string_view name = full;
   name = name.substr(0, name.find(" [clone "));
   std::string result;
@@ -88,7 +77,12 @@ std::string short_name(std::string const& full) {
     } else if (rest.front() == '(') {
       at = after_qualifiers(name, after_bracket(name, at));
     } else if (rest.front() == '<') {
-      at = after_bracket(name, at);
+      auto const bracket = rest.substr(0, after_bracket(name, at) - at);
+      if (bracket.starts_with(kLambda))
+        result += "<lambda>";
+      else if (template_arguments || result.empty() || result.ends_with("::"))
+        result += bracket;
+      at += bracket.size();
     } else {
       if (rest.front() == ' ' && !conversion)
         result.clear();  // it was the return type, or a part of it
@@ -100,5 +94,22 @@ std::string short_name(std::string const& full) {
   while (result.ends_with(' ')) result.pop_back();
   return result.empty() ? full : result;
 }
+
+}  // namespace
+
+std::string demangled(char const* name) {
+  int status = 0;
+  struct Free {
+    void operator()(char* text) const { std::free(text); }
+  };
+  // Without its prefix it would take the C function "i" for the type int.
+  if (!std::string_view(name).starts_with("_Z")) return name;
+  std::unique_ptr<char, Free> const text(abi::__cxa_demangle(name, nullptr, nullptr, &status));
+  return status == 0 ? std::string(text.get()) : std::string(name);
+}
+
+std::string without_parameters(std::string const& name) { return plain(name, true); }
+
+std::string short_name(std::string const& name) { return plain(name, false); }
 
 }  // namespace stealth::command::profile

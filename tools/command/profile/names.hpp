@@ -8,7 +8,9 @@ namespace stealth::command::profile {
 // As the compiler knows it, with template arguments and parameters; what cannot be demangled comes back as it is.
 std::string demangled(char const* name);
 
-// Without parameters, template arguments and return type: "shop::Store::add".
+// Without parameters and return type, as debug information names functions: "shop::Store<int>::add".
+std::string without_parameters(std::string const& name);
+// Without template arguments, too: "shop::Store::add".
 std::string short_name(std::string const& name);
 
 }  // namespace stealth::command::profile

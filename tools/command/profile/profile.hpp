@@ -14,7 +14,7 @@
 namespace stealth::command::profile {
 
 struct Function {
-  std::string name;         // full; where nothing is known MODULE+0xOFFSET
+  std::string name;         // with template arguments; where nothing is known MODULE+0xOFFSET
   std::string short_name;   // names.hpp
   std::string system_name;  // as in the symbol table, else the name
   std::string file;         // empty: not known

@@ -51,7 +51,7 @@ std::size_t Symbols::location_of(std::uint64_t return_address) {
     Function function;
     function.short_name = known ? short_name(frame.name) : frame.name;
     function.system_name = frame.linkage_name.empty() ? frame.name : frame.linkage_name;
-    function.name = std::move(frame.name);
+    function.name = known ? without_parameters(frame.name) : frame.name;
     function.file = std::move(frame.file);
     function.start_line = frame.start_line;
     location.lines.push_back({function_index(std::move(function)), frame.line});
@@ -84,10 +84,15 @@ std::size_t Symbols::mapping_index(Mapping const& mapping) {
   return entry->second;
 }
 
+// Compilers do not always name the symbol where a function is inlined; it is the same function.
 std::size_t Symbols::function_index(Function function) {
-  auto const [entry, fresh] = functions_.try_emplace(
-      {function.name, function.system_name, function.file, function.start_line}, profile_.functions.size());
-  if (fresh) profile_.functions.push_back(std::move(function));
+  auto const [entry, fresh] =
+      functions_.try_emplace({function.name, function.file, function.start_line}, profile_.functions.size());
+  if (fresh) {
+    profile_.functions.push_back(std::move(function));
+  } else if (auto& known = profile_.functions[entry->second]; known.system_name == known.name) {
+    known.system_name = function.system_name;
+  }
   return entry->second;
 }
 

@@ -34,7 +34,7 @@ class Symbols {
   Profile& profile_;
   std::unordered_map<std::uint64_t, std::size_t> locations_;
   std::map<Mapping const*, std::size_t> mappings_;
-  std::map<std::tuple<std::string, std::string, std::string, int>, std::size_t> functions_;
+  std::map<std::tuple<std::string, std::string, int>, std::size_t> functions_;
   // Files by path and build-id: a name can have belonged to two.
   std::map<std::pair<std::string, bool>, std::unique_ptr<Module>> modules_;
 };
