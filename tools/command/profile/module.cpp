@@ -145,6 +145,7 @@ std::vector<Frame> Module::frames_at(Mapping const& mapping, std::uint64_t addre
   GElf_Sym symbol;
   char const* const name = dwfl_module_addrinfo(module_, *place, &offset, &symbol, nullptr, nullptr, nullptr);
   if (name == nullptr || *name == '\0') return {};
+  if (symbol.st_size != 0 && offset >= symbol.st_size) return {};  // behind it there is another one, without a name
   Frame frame;
   frame.linkage_name = name;
   frame.name = demangled(name);
