@@ -71,6 +71,7 @@ std::string written(Call const& call, profile::Profile const& profile) {
   if (call.format == "pprof") return write_pprof(profile);
   if (call.format == "folded") return write_folded(profile);
   if (call.format == "speedscope") return write_speedscope(profile);
+  if (call.format == "svg") return write_svg(profile);
   return write_text(profile, call.top);
 }
 
@@ -108,7 +109,7 @@ void add_profile(CLI::App& app, Status&) {
       ->required()
       ->type_name("PID|FILE");
   sub->add_option("--format", call->format, "what to write")
-      ->check(CLI::IsMember({"pprof", "folded", "speedscope", "text"}))
+      ->check(CLI::IsMember({"pprof", "folded", "speedscope", "svg", "text"}))
       ->type_name("FORMAT")
       ->capture_default_str();
   sub->add_flag("--stalls", call->stalls, "of a process: where it waited; a file tells by itself what it is");

@@ -97,7 +97,7 @@ def calls(directory):
             ([missing], 1, 'No such file'),
             ([directory], 1, 'directory'),
             ([path, '--stalls'], 1, 'heap profile'),
-            ([path, '--format', 'svg'], 2, 'svg'),
+            ([path, '--format', 'xml'], 2, 'xml'),
             ([path, '--format', 'folded', '--top', '3'], 2, '--top'),
             ([path, '--top', 'x'], 2, 'top'),
             ([path, '--root', missing], 2, '--root'),

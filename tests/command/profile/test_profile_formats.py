@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tempfile
+import xml.etree.ElementTree
 
 from harness import (COMMAND, EVER, INTERVAL, LIVE, PIE, PROTO, SOURCE, STACKS, STALLS, check, dumped, equal, folded,
                      need, quiet, run, scaled, source_lines, wanted_folded)
@@ -215,12 +216,32 @@ def terminal(heap):
     check(done.returncode == 2 and b'--output' in done.stderr, f'on a terminal: {done}')
 
 
+def svg(heap):
+    """A box for each function above each other, as wide as what it holds; well-formed, and without scripts."""
+    data = quiet(heap, '--format', 'svg').decode()
+    check('script' not in data and 'href' not in data, 'more than a picture')
+    name = '{http://www.w3.org/2000/svg}'
+    boxes = {}
+    for group in xml.etree.ElementTree.fromstring(data).iter(f'{name}g'):
+        title, rect = group.find(f'{name}title').text, group.find(f'{name}rect')
+        boxes.setdefault(title.rsplit(': ', 1)[0], []).append((float(rect.get('width')), float(rect.get('y')), title))
+    stacks = wanted_folded()
+    total = sum(stacks.values())
+    equal('functions with a box', set(boxes), {'all'} | {n for stack in stacks for n in stack})
+    held = stacks[tuple(STACKS[2])]
+    for level, function in enumerate(STACKS[2][1:], 2):
+        wide, y, title = boxes[function][0]
+        check(abs(wide - 1200 * held / total) < 1, f'{function} is {wide} wide')
+        check(f'{held / MIB:.1f} MiB, {100 * held / total:.1f} %' in title, title)
+        equal(f'row of {function}', boxes['all'][0][1] - y, 18.0 * level)
+
+
 def same_whatever_the_order(directory, heap):
     lines = heap.read_text().split('\n')
     path = pathlib.Path(directory) / 'turned' / heap.name
     path.parent.mkdir()
     path.write_text('\n'.join([lines[0], *reversed(lines[1:1 + len(STACKS)]), *lines[1 + len(STACKS):]]))
-    for form in ('text', 'folded', 'speedscope', 'pprof'):
+    for form in ('text', 'folded', 'speedscope', 'svg', 'pprof'):
         found, wanted = quiet(path, '--format', form), quiet(heap, '--format', form)
         if form == 'pprof':
             equal('order of stacks in pprof', gzip.decompress(found), gzip.decompress(wanted))
@@ -237,7 +258,7 @@ def compressed(directory, heap):
 def nothing_sampled(directory, heap):
     path = pathlib.Path(directory) / 'nothing'
     path.write_text(f'heap profile: 0: 0 [0: 0] @ heap_v2/{INTERVAL}\n' + heap.read_text()[heap.read_text().index('\nMAPPED'):])
-    for form in ('text', 'folded', 'speedscope', 'pprof'):
+    for form in ('text', 'folded', 'speedscope', 'svg', 'pprof'):
         run(path, '--format', form)
 
 
@@ -253,6 +274,7 @@ with tempfile.TemporaryDirectory() as temporary:
     speedscope(heap_dump, stalls_dump)
     pprof(temporary, heap_dump, stalls_dump)
     no_alloc_where_unknown(temporary, heap_dump)
+    svg(heap_dump)
     terminal(heap_dump)
     same_whatever_the_order(temporary, heap_dump)
     compressed(temporary, heap_dump)

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "../command.hpp"
+#include "amounts.hpp"
 #include "profile.pb.h"
 #include "writers.hpp"
 
@@ -16,44 +17,14 @@ class Texts {
 
   std::int64_t index(std::string const& text) {
     auto const [entry, fresh] = indices_.try_emplace(text, file_.texts_size());
-    if (fresh) file_.add_texts(valid_utf8(text));
+    if (fresh) file_.add_texts(valid_utf8(text));  // proto3 takes nothing else
     return entry->second;
   }
 
  private:
-  // A text of proto3 must be UTF-8, the name of a file need not.
-  static std::string valid_utf8(std::string const& text);
-
   pprof::File& file_;
   std::unordered_map<std::string, std::int64_t> indices_;
 };
-
-// The length of the character at the front; 0: none.
-std::size_t character(std::string_view text) {
-  auto const first = static_cast<unsigned char>(text.front());
-  if (first < 0x80) return 1;
-  std::size_t const length = first >= 0xf0 && first < 0xf5   ? 4
-                             : first >= 0xe0 && first < 0xf0 ? 3
-                             : first >= 0xc2 && first < 0xe0 ? 2
-                                                             : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return 0;
-  auto const second = static_cast<unsigned char>(text[1]);
-  bool const beyond = (first == 0xe0 && second < 0xa0) || (first == 0xed && second >= 0xa0) ||
-                      (first == 0xf0 && second < 0x90) || (first == 0xf4 && second >= 0x90);
-  return beyond ? 0 : length;
-}
-
-std::string Texts::valid_utf8(std::string const& text) {
-  std::string result;
-  for (std::string_view rest = text; !rest.empty();) {
-    auto const length = character(rest);
-    result += length == 0 ? std::string_view("?") : rest.substr(0, length);
-    rest.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return result;
-}
 
 void set_quantity(pprof::Quantity& quantity, Texts& texts, std::string const& type, std::string const& unit) {
   quantity.set_type(texts.index(type));

@@ -1,11 +1,11 @@
 // A table of functions for people: what each holds by itself, and with all that it called.
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "amounts.hpp"
 #include "writers.hpp"
 
 namespace stealth::command::profile {
@@ -15,30 +15,6 @@ struct Row {
   std::string function, file;  // functions of one name in two files are two
   std::int64_t flat = 0, cumulative = 0, count = 0;
 };
-
-struct Unit {
-  double size;
-  char const* name;
-};
-
-constexpr std::array<Unit, 5> kBytes = {{{0x1p40, "TiB"}, {0x1p30, "GiB"}, {0x1p20, "MiB"}, {0x1p10, "KiB"}, {1, "B"}}};
-constexpr std::array<Unit, 4> kTimes = {{{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}}};
-
-template <std::size_t N>
-std::string with_unit(std::int64_t value, std::array<Unit, N> const& units) {
-  for (auto const& unit : units) {
-    if (static_cast<double>(value) < unit.size && unit.size > 1) continue;
-    char text[48];
-    std::snprintf(text, sizeof text, "%.*f %s", unit.size > 1 ? 1 : 0, static_cast<double>(value) / unit.size,
-                  unit.name);
-    return text;
-  }
-  return {};
-}
-
-std::string amount(Profile const& profile, std::int64_t value) {
-  return profile.kind == Kind::heap ? with_unit(value, kBytes) : with_unit(value, kTimes);
-}
 
 double percent(std::int64_t part, std::int64_t total) {
   return total == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(total);
@@ -74,14 +50,14 @@ std::vector<Row> rows_of(Profile const& profile) {
 }
 
 std::string head(Profile const& profile) {
-  auto const value = amount(profile, profile.total(profile.amount()));
+  auto const value = amount_text(profile.kind, profile.total(profile.amount()));
   auto const count = std::to_string(profile.total(profile.count()));
   auto const sampled = std::to_string(profile.sampled);
   if (profile.kind == Kind::stalls)
     return profile.name + ": " + value + " in " + count + " waits" +
            (profile.interval > 1 ? ", from one of " + std::to_string(profile.interval) + "\n" : "\n");
   return profile.name + ": about " + value + " live in " + count + " objects, from " + sampled +
-         " samples; one sample for each " + with_unit(static_cast<std::int64_t>(profile.interval), kBytes) +
+         " samples; one sample for each " + bytes_text(static_cast<std::int64_t>(profile.interval)) +
          " allocated, on average\n";
 }
 
@@ -100,9 +76,10 @@ std::string write_text(Profile const& profile, std::size_t top) {
   for (std::size_t i = 0; i < shown; ++i) {
     auto const& row = rows[i];
     sum = add(sum, row.flat);
-    std::snprintf(line, sizeof line, "%11s %5.1f%% %5.1f%% %11s %5.1f%% %9lld  ", amount(profile, row.flat).c_str(),
-                  percent(row.flat, total), percent(sum, total), amount(profile, row.cumulative).c_str(),
-                  percent(row.cumulative, total), static_cast<long long>(row.count));
+    std::snprintf(line, sizeof line, "%11s %5.1f%% %5.1f%% %11s %5.1f%% %9lld  ",
+                  amount_text(profile.kind, row.flat).c_str(), percent(row.flat, total), percent(sum, total),
+                  amount_text(profile.kind, row.cumulative).c_str(), percent(row.cumulative, total),
+                  static_cast<long long>(row.count));
     text += line + row.function;
     if (!row.file.empty()) text += " (" + row.file.substr(row.file.rfind('/') + 1) + ")";
     text += '\n';

@@ -14,6 +14,8 @@ std::string write_text(Profile const& profile, std::size_t top);
 std::string write_folded(Profile const& profile);
 // JSON of speedscope's own file format.
 std::string write_speedscope(Profile const& profile);
+// A flame graph as a picture.
+std::string write_svg(Profile const& profile);
 // profile.proto, compressed with gzip.
 std::string write_pprof(Profile const& profile);
 
