@@ -62,14 +62,36 @@ std::string qualifier_of(Dwarf_Die die) {
   return result;
 }
 
-// Where one DIE inlined in another was called from.
-void set_call(Frame& caller, Dwarf_Die& inlined, Dwarf_Die& unit, std::string (*absolute)(Dwarf_Die&, char const*)) {
-  caller.line = static_cast<int>(number_of(inlined, DW_AT_call_line).value_or(0));
+// Relative ones are seen from the directory that the unit was compiled in.
+std::string absolute(Dwarf_Die& unit, char const* file) {
+  if (file == nullptr) return {};
+  std::filesystem::path path(file);
+  Dwarf_Attribute attribute;
+  if (path.is_relative())
+    if (char const* const dir = dwarf_formstring(dwarf_attr(&unit, DW_AT_comp_dir, &attribute)))
+      path = std::filesystem::path(dir) / path;
+  return path.lexically_normal().string();
+}
+
+std::string file_of(Dwarf_Die& unit, std::size_t index, Dwarf_Die& directory_of) {
   Dwarf_Files* files = nullptr;
   std::size_t count = 0;
-  auto const index = number_of(inlined, DW_AT_call_file);
-  if (index && dwarf_getsrcfiles(&unit, &files, &count) == 0 && *index < count)
-    caller.file = absolute(unit, dwarf_filesrc(files, *index, nullptr, nullptr));
+  if (dwarf_getsrcfiles(&unit, &files, &count) != 0 || index >= count) return {};
+  return absolute(directory_of, dwarf_filesrc(files, index, nullptr, nullptr));
+}
+
+// 0 where it is not known for this file: a header's declaration is not where the function begins. (libdw's own
+// dwarf_decl_file() ends the program where a split unit has no table of files.)
+int start_line(Dwarf_Die& function, std::string const& file, Dwarf_Die& unit) {
+  Dwarf_Attribute attribute;
+  Dwarf_Word index = 0;
+  Dwarf_Die owner;  // the number counts in the table of the unit that it stands in
+  if (dwarf_formudata(dwarf_attr_integrate(&function, DW_AT_decl_file, &attribute), &index) != 0 ||
+      dwarf_cu_die(attribute.cu, &owner, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr) == nullptr)
+    return 0;
+  bool const placed = dwarf_hasattr(&owner, DW_AT_comp_dir) != 0;
+  if (file_of(owner, index, placed ? owner : unit) != file) return 0;
+  return static_cast<int>(number_of(function, DW_AT_decl_line).value_or(0));
 }
 
 }  // namespace
@@ -142,17 +164,6 @@ void DebugInfo::add_inlined(std::vector<Dwarf_Die>& chain, Dwarf_Die& parent, Dw
   } while (dwarf_siblingof(&die, &die) == 0);
 }
 
-// Relative ones are seen from the directory that the unit was compiled in.
-std::string DebugInfo::absolute(Dwarf_Die& unit, char const* file) {
-  if (file == nullptr) return {};
-  std::filesystem::path path(file);
-  Dwarf_Attribute attribute;
-  if (path.is_relative())
-    if (char const* const dir = dwarf_formstring(dwarf_attr(&unit, DW_AT_comp_dir, &attribute)))
-      path = std::filesystem::path(dir) / path;
-  return path.lexically_normal().string();
-}
-
 DebugInfo::Name const& DebugInfo::name_of(Dwarf_Die& die) {
   auto const [entry, fresh] = names_.try_emplace(die.addr);
   auto& name = entry->second;
@@ -196,13 +207,11 @@ std::vector<Frame> DebugInfo::frames_at(std::uint64_t address) {
         frame.file = absolute(unit.skeleton, dwarf_linesrc(line, nullptr, nullptr));
       }
     } else {
-      set_call(frame, *(die - 1), unit.skeleton, absolute);
+      auto& inlined = *(die - 1);
+      frame.line = static_cast<int>(number_of(inlined, DW_AT_call_line).value_or(0));
+      if (auto const index = number_of(inlined, DW_AT_call_file)) frame.file = file_of(unit.die, *index, unit.skeleton);
     }
-    // A header's declaration is not where the function begins.
-    int start = 0;
-    char const* const declared = dwarf_decl_file(&*die);
-    if (declared != nullptr && dwarf_decl_line(&*die, &start) == 0 && absolute(unit.skeleton, declared) == frame.file)
-      frame.start_line = start;
+    frame.start_line = start_line(*die, frame.file, unit.skeleton);
     frames.push_back(std::move(frame));
   }
   return frames;

@@ -51,7 +51,6 @@ class DebugInfo {
   static Range const* find(std::vector<Range> const& ranges, Dwarf_Addr pc);
   static void index_functions(Unit& unit, Dwarf_Die& parent, int depth);
   static void add_inlined(std::vector<Dwarf_Die>& chain, Dwarf_Die& parent, Dwarf_Addr pc, int depth);
-  static std::string absolute(Dwarf_Die& unit, char const* file);
   Name const& name_of(Dwarf_Die& die);
 
   std::uint64_t bias_;

@@ -128,6 +128,18 @@ std::optional<GElf_Addr> Module::in_module(Mapping const& mapping, std::uint64_t
   return found;
 }
 
+std::optional<Frame> Module::symbol_at(GElf_Addr place) const {
+  GElf_Off offset = 0;
+  GElf_Sym symbol;
+  char const* const name = dwfl_module_addrinfo(module_, place, &offset, &symbol, nullptr, nullptr, nullptr);
+  if (name == nullptr || *name == '\0') return std::nullopt;
+  if (symbol.st_size != 0 && offset >= symbol.st_size) return std::nullopt;  // another one's, which has no name
+  Frame frame;
+  frame.linkage_name = name;
+  frame.name = demangled(name);
+  return frame;
+}
+
 std::vector<Frame> Module::frames_at(Mapping const& mapping, std::uint64_t address) {
   if (module_ == nullptr) return {};
   auto const place = in_module(mapping, address);
@@ -138,18 +150,18 @@ std::vector<Frame> Module::frames_at(Mapping const& mapping, std::uint64_t addre
     if (Dwarf* const dwarf = dwfl_module_getdwarf(module_, &bias))
       debug_info_ = std::make_unique<DebugInfo>(dwarf, bias);
   }
-  if (debug_info_) {
-    if (auto frames = debug_info_->frames_at(*place); !frames.empty()) return frames;
+  auto frames = debug_info_ ? debug_info_->frames_at(*place) : std::vector<Frame>();
+  if (!frames.empty() && !frames.back().linkage_name.empty()) return frames;
+  auto const symbol = symbol_at(*place);
+  if (frames.empty()) return symbol ? std::vector<Frame>{*symbol} : frames;
+  // Debug information that is reduced to lines (-g1) leaves out namespaces and classes; the symbol has them.
+  auto& outermost = frames.back();
+  if (symbol && outermost.name.find("::") == std::string::npos &&
+      without_parameters(symbol->name).ends_with("::" + outermost.name)) {
+    outermost.name = symbol->name;
+    outermost.linkage_name = symbol->linkage_name;
   }
-  GElf_Off offset = 0;
-  GElf_Sym symbol;
-  char const* const name = dwfl_module_addrinfo(module_, *place, &offset, &symbol, nullptr, nullptr, nullptr);
-  if (name == nullptr || *name == '\0') return {};
-  if (symbol.st_size != 0 && offset >= symbol.st_size) return {};  // behind it there is another one, without a name
-  Frame frame;
-  frame.linkage_name = name;
-  frame.name = demangled(name);
-  return {frame};
+  return frames;
 }
 
 }  // namespace stealth::command::profile

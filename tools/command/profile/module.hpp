@@ -37,6 +37,7 @@ class Module {
   bool open_by_path(Mapping const& mapping, SymbolOptions const& options);
   bool open_by_build_id(std::string const& build_id, SymbolOptions const& options);
   [[nodiscard]] std::optional<GElf_Addr> in_module(Mapping const& mapping, std::uint64_t address) const;
+  [[nodiscard]] std::optional<Frame> symbol_at(GElf_Addr place) const;
 
   std::string debug_path_;  // as libdwfl wants it
   char* debug_path_text_ = nullptr;

@@ -15,6 +15,13 @@ std::string hex(std::uint64_t number) {
   return text;
 }
 
+// Names come from files that anybody may have made, and go to terminals.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return text;
+}
+
 }  // namespace
 
 Symbols::Symbols(Dump const& dump, SymbolOptions const& options, Profile& profile)
@@ -48,11 +55,12 @@ std::size_t Symbols::location_of(std::uint64_t return_address) {
   bool const known = !frames.empty();
   if (!known) frames.push_back(nameless(mapping, address));
   for (auto& frame : frames) {
+    frame.name = printable(frame.name);
     Function function;
     function.short_name = known ? short_name(frame.name) : frame.name;
     function.system_name = frame.linkage_name.empty() ? frame.name : frame.linkage_name;
     function.name = known ? without_parameters(frame.name) : frame.name;
-    function.file = std::move(frame.file);
+    function.file = printable(frame.file);
     function.start_line = frame.start_line;
     location.lines.push_back({function_index(std::move(function)), frame.line});
   }
@@ -100,7 +108,7 @@ std::vector<std::string> Symbols::notes() const {
   std::vector<std::string> notes;
   for (auto const& [key, module] : modules_)
     if (!module->trouble().empty())
-      notes.push_back(key.first + ": " + module->trouble() + "; its functions have no names here");
+      notes.push_back(printable(key.first) + ": " + module->trouble() + "; its functions have no names here");
   return notes;
 }
 

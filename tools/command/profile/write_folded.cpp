@@ -1,5 +1,5 @@
-// A line for each stack, the root first. What separates must not be in a name: semicolons become colons, line ends
-// become blanks. Blanks may stay: readers take the last one for the one before the number.
+// A line for each stack, the root first. What separates must not be in a name: semicolons become colons. Blanks may
+// stay: readers take the last one for the one before the number.
 #include <map>
 
 #include "writers.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 void add_name(std::string& line, std::string const& name) {
   if (!line.empty()) line += ';';
-  for (char const c : name) line += c == ';' ? ':' : static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  for (char const c : name) line += c == ';' ? ':' : c;
 }
 
 }  // namespace

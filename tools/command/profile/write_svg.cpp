@@ -46,7 +46,7 @@ std::string escaped(std::string_view text) {
     else if (c == '>')
       result += "&gt;";
     else
-      result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+      result += c;
   }
   return result;
 }
