@@ -1,8 +1,8 @@
 """What the tests of `stealth profile` share: the command, dumps of a program whose stacks are known, and what it must
 make of them.
 
-The command comes by STEALTH, the programs (sampled.cpp, position independent and not) by SAMPLED_PIE and
-SAMPLED_NO_PIE, the directory of profile.proto by PROFILE_PROTO.
+The command comes by STEALTH, the programs (sampled.cpp, position independent, not so, and with debug information in
+files of its own) by SAMPLED_PIE, SAMPLED_NO_PIE and SAMPLED_SPLIT, the directory of profile.proto by PROFILE_PROTO.
 """
 import math
 import os
@@ -16,6 +16,7 @@ SOURCE = HERE / 'sampled.cpp'
 COMMAND = os.environ['STEALTH']
 PIE = os.environ['SAMPLED_PIE']
 NO_PIE = os.environ['SAMPLED_NO_PIE']
+SPLIT = os.environ['SAMPLED_SPLIT']
 PROTO = os.environ['PROFILE_PROTO']
 INTERVAL = 524288
 SECONDS = 120  # for one call; CI machines are slow

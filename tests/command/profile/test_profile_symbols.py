@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import (NO_PIE, PIE, check, dumped, equal, folded, need, one_line, quiet, run, wanted_folded)
+from harness import (NO_PIE, PIE, SPLIT, check, dumped, equal, folded, need, one_line, quiet, run, wanted_folded)
 
 
 def tool(*args):
@@ -76,6 +76,11 @@ def in_the_program(case):
     equal('from the program itself', stacks(case.dump), wanted_folded())
     without_build_ids(case.dump)
     equal('without build-ids the path is believed', stacks(case.dump), wanted_folded())
+
+
+def split(directory):
+    """The program has but the skeleton of its debug information, which names other files."""
+    equal('split debug information', stacks(dumped(directory, SPLIT, 'heap')), wanted_folded())
 
 
 def symbol_table_alone(case):
@@ -191,3 +196,5 @@ for program_kind, other_kind in ((PIE, NO_PIE), (NO_PIE, PIE)):
             test(this)
     with Case(program_kind) as this:
         another_file(this, other_kind)
+with tempfile.TemporaryDirectory() as somewhere:
+    split(somewhere)
