@@ -1,8 +1,11 @@
 // The `stealth` command: sees and steers programs that run under libstealth. One file a subcommand.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <vector>
 
 #include "command.hpp"
 
@@ -12,15 +15,19 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "stealth " STEALTH_VERSION);
   app.require_subcommand(1);
   Status status = 0;
-  add_run(app, status);
+  ProgramLine line;
+  add_run(app, line, status);
   add_settings(app, status);
-  add_doctor(app, status);
+  add_doctor(app, line, status);
   add_stat(app, status);
   add_set(app, status);
   add_top(app, status);
   add_profile(app, status);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    line = take_program_line(words);
+    std::reverse(words.begin(), words.end());  // the last word first, as parse() wants them
+    app.parse(words);
   } catch (CLI::Success const& help) {  // --help, --version
     return app.exit(help);
   } catch (CLI::ParseError const& error) {
