@@ -55,6 +55,11 @@ class UsageFormatter : public CLI::Formatter {
  public:
   explicit UsageFormatter(std::string usage) : usage_(std::move(usage)) { column_width(34); }
   std::string make_usage(CLI::App const*, std::string) const override { return "Usage: " + usage_ + "\n"; }
+  // A value that is given only with "=" stands close to its flag.
+  std::string make_option_opts(CLI::Option const* option) const override {
+    std::string text = CLI::Formatter::make_option_opts(option);
+    return text.starts_with(" [=") ? text.substr(1) : text;
+  }
 
  private:
   std::string usage_;
