@@ -37,6 +37,10 @@ Findings look_at_program(Program const& program, Library const& library) {
   found.push_back({Level::ok, "program", way, "", ""});
   Findings const hard = obstacles(program, library);
   found.insert(found.end(), hard.begin(), hard.end());
+  if (hard.empty() && gives_rights(program.image)) {
+    found.push_back({Level::warn, "identity", "set-uid or set-gid, which changes nothing for this user",
+                     "for other users its loader ignores LD_PRELOAD", "nothing, or run it as this user only"});
+  }
   if (!program.elf) {
     found.push_back(
         {Level::warn, "file", "cannot be read", "nothing can be told of it", "ask again as a user who may read it"});

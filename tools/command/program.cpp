@@ -172,15 +172,22 @@ std::string changes_identity(std::string const& image) {
   return has_capabilities && ::getuid() != 0 ? "file capabilities" : "";
 }
 
+bool gives_rights(std::string const& image) {
+  struct stat facts;
+  return ::stat(image.c_str(), &facts) == 0 && (facts.st_mode & (S_ISUID | S_ISGID)) != 0;
+}
+
 Program find_program(std::string const& name) {
   Program program;
   program.path = locate(name);
   program.image = program.path;
+  bool is_elf = false;
   for (int level = 0;; ++level) {
     std::ifstream file(program.image, std::ios::binary);
     std::string head(kHeadBytes, '\0');
     file.read(head.data(), static_cast<std::streamsize>(head.size()));
     head.resize(static_cast<std::size_t>(file.gcount()));
+    is_elf = head.starts_with(ELFMAG);
     bool const is_readable = file.is_open() && ::access(program.image.c_str(), R_OK) == 0;
     std::string const next = is_readable ? next_of(program.image, head) : std::string{};
     if (next.empty()) break;
@@ -190,6 +197,7 @@ Program find_program(std::string const& name) {
     program.image = next;
   }
   program.elf = read_elf(program.image);
+  if (!program.elf && is_elf) throw Failure(program.image + ": a damaged ELF file; install it anew");
   return program;
 }
 

@@ -27,4 +27,7 @@ Findings obstacles(Program const& program, Library const& library);
 // Whether its loader would ignore LD_PRELOAD, for the caller: "set-uid", "set-gid", "file capabilities" or empty.
 std::string changes_identity(std::string const& image);
 
+// Whether it has a set-uid or set-gid bit, whoever calls.
+bool gives_rights(std::string const& image);
+
 }  // namespace stealth::command
