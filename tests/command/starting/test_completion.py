@@ -33,8 +33,8 @@ class Completion(CommandTest):
         return str(pid)
 
     def test_subcommands(self):
-        self.assertEqual(set(self.complete('')), {'run', 'top', 'stat', 'set', 'profile', 'doctor', 'settings', '--help',
-                                                  '--version'})
+        all_of_them = {'run', 'top', 'stat', 'set', 'profile', 'doctor', 'settings', '--help', '--version'}
+        self.assertEqual(set(self.complete('')), all_of_them)
         self.assertEqual(self.complete('se'), ['set', 'settings'])
 
     def test_flags_are_those_of_the_table(self):

@@ -15,8 +15,8 @@ PAGES = {name: BUILD / 'docs' / 'man' / name for name in ('stealth.1', 'libsteal
 
 def rendered(page):
     """The page as plain text, one space between words; also what the formatter says of it."""
-    done = subprocess.run(['man', '--warnings', '-l', page], env=environment({'MANWIDTH': '500', 'MAN_KEEP_FORMATTING': ''}),
-                          capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(['man', '--warnings', '-l', page], env=environment({'MANWIDTH': '500'}), capture_output=True,
+                          text=True, timeout=120, check=True)
     return re.sub(r'\s+', ' ', done.stdout.replace('‐', '-').replace('−', '-')), done.stderr
 
 

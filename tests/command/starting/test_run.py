@@ -110,7 +110,8 @@ class Run(CommandTest):
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_scripts(self):
-        self.assertEqual(self.call('run', self.script('one', '#!/bin/sh\necho "$1"; exit 3\n'), 'x', status=3).stdout, 'x\n')
+        one = self.script('one', '#!/bin/sh\necho "$1"; exit 3\n')
+        self.assertEqual(self.call('run', one, 'x', status=3).stdout, 'x\n')
         told = self.show('run', self.script('bare', f'exec {SHOW} "$@"\n'), 'y')  # no #! line: sh runs it
         self.assertEqual((told['served'], told['argument']), (1, ['y']))
         told = self.show('run', self.script('env', f'#!/usr/bin/env -S sh -e\nexec {SHOW} "$@"\n'), 'z')

@@ -49,8 +49,8 @@ class FindsLibrary(CommandTest):
                               timeout=120, check=False)
         if done.returncode:
             self.assertEqual(done.returncode, 1)
-            self.assertRegex(done.stderr, r'\Astealth: libstealth\.so: not found as .*alone/preload/libstealth\.so, .*; '
-                                          r'name it by --library or STEALTH_LIBRARY\n\Z')
+            self.assertRegex(done.stderr, r'\Astealth: libstealth\.so: not found as .*alone/preload/libstealth\.so, '
+                                          r'.*; name it by --library or STEALTH_LIBRARY\n\Z')
         else:
             self.assertNotIn(str(self.folder / 'alone'), done.stdout.split(' ', 1)[0])
 

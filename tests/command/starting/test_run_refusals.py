@@ -17,19 +17,29 @@ class Usage(CommandTest):
 
     def test_the_parsers_own_line(self):
         self.refused('run', '--capacity', '12x', SHOW, status=2,
-                     why=r"^stealth: STEALTH_CAPACITY='12x': not a size; accepted: bytes with k, m, g or t, N%, auto, none$")
-        self.refused('run', '--classes', '16-64,bad', SHOW, status=2, why="STEALTH_CLASSES='16-64,bad': bad: not a size")
+                     why="^stealth: STEALTH_CAPACITY='12x': not a size; accepted: bytes with k, m, g or t, N%, auto, "
+                         'none$')
+        self.refused('run', '--classes', '16-64,bad', SHOW, status=2,
+                     why="STEALTH_CLASSES='16-64,bad': bad: not a size")
 
     def test_a_later_right_value_does_not_hide_a_wrong_one(self):
         self.refused('run', '--soft', '200%', '--soft', '50%', SHOW, status=2, why='out of range')
 
     def test_options(self):
-        self.refused('run', '--capactiy', '1g', SHOW, status=2, why='--capactiy: unknown option; the nearest is --capacity')
+        self.refused('run', '--capactiy', '1g', SHOW, status=2,
+                     why='--capactiy: unknown option; the nearest is --capacity')
         self.refused('run', '-c', '1g', SHOW, status=2, why='-c: unknown option')
         self.refused('run', '--capacity', status=2, why='--capacity: the value is missing')
         self.refused('run', '--observe=yes', SHOW, status=2, why='--observe=yes: this option takes no value')
         self.refused('run', status=2, why='no program given')
         self.refused('run', '--observe', '--', status=2, why='no program given')
+
+    def test_subcommands(self):
+        self.refused('rnu', 'true', status=2,
+                     why='^stealth: rnu: no such subcommand; the nearest is run, see stealth --help$')
+        self.refused(status=2, why='^stealth: no subcommand given; say stealth --help$')
+        self.refused('RUN', 'true', status=2, why='RUN')
+        self.assertIn('doctor', self.call('--help').stdout)
 
     def test_help(self):
         text = self.call('run', '--help').stdout
@@ -61,9 +71,12 @@ class Programs(CommandTest):
 
     def test_scripts_are_judged_by_their_interpreter(self):
         static = program('STATIC')
-        self.refused('run', self.script('one', f'#!{static}\n'), why=rf'^stealth: {static} \(which runs .*/one\): static')
-        self.refused('run', self.script('two', '#!/no/such\n'), why='/two: the interpreter of its #! line: /no/such: no such')
-        self.refused('run', self.script('three', '#!/usr/bin/env no-such\n'), why='interpreter of its #! line: no-such: ')
+        self.refused('run', self.script('one', f'#!{static}\n'),
+                     why=rf'^stealth: {static} \(which runs .*/one\): static')
+        self.refused('run', self.script('two', '#!/no/such\n'),
+                     why='/two: the interpreter of its #! line: /no/such: no such')
+        self.refused('run', self.script('three', '#!/usr/bin/env no-such\n'),
+                     why='interpreter of its #! line: no-such: ')
         self.refused('run', self.script('four', '#!\n'), why='names no interpreter')
         self.refused('run', self.script('five', f'#!{self.folder}/five\n'), why='scripts that run scripts without end')
         self.refused('run', self.script('six', 'MZ\0\0\1'), why='neither an ELF file nor a script')

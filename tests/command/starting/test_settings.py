@@ -3,9 +3,11 @@ import unittest
 
 from cli import CommandTest
 
-KEYS = {'name', 'value', 'default', 'is_default', 'in_environment', 'given', 'refused', 'works', 'accepted', 'live', 'help'}
+KEYS = {'name', 'value', 'default', 'is_default', 'in_environment', 'given', 'refused', 'works', 'accepted', 'live',
+        'help'}
 CONTRACT = ('CAPACITY CLASSES MODE SOFT BACKOFF_MAX_WAIT BACKOFF_PATIENCE BACKOFF_MAX_ELAPSED BACKOFF_BUDGET '
-            'BACKOFF_JITTER ON_EXHAUSTED PURGE_DELAY HUGE_PAGES GUARD DUMPABLE STATS CONTROL PROFILE GROUP ONLY VERBOSE')
+            'BACKOFF_JITTER ON_EXHAUSTED PURGE_DELAY HUGE_PAGES GUARD DUMPABLE STATS CONTROL PROFILE GROUP ONLY '
+            'VERBOSE')
 
 
 class Settings(CommandTest):
@@ -56,7 +58,7 @@ class Settings(CommandTest):
         # Whichever values this build does not act on: the library says the same of them.
         for name, value in (('STEALTH_GUARD', 'full'), ('STEALTH_PROFILE', '512k'), ('STEALTH_STATS', '1s')):
             with self.subTest(name):
-                said = self.call('run', 'true', env={name: value}).stderr
+                said = self.call('run', 'true', env={name: value}, cwd=self.folder).stderr
                 self.assertEqual(self.works(name, value), 'no effect' not in said)
 
     def test_strange_bytes(self):
