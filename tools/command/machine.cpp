@@ -112,9 +112,9 @@ void look_at_kernel(Findings& found) {
   static_cast<void>(std::sscanf(names.release, "%d.%d", &major, &minor));
   Finding finding = {Level::ok, "kernel", std::string(names.sysname) + " " + names.release + ", " + names.machine, "",
                      ""};
-  if (major < 4 || (major == 4 && minor < 16)) {
+  if (major < 4 || (major == 4 && minor < 14)) {
     finding.level = Level::warn;
-    finding.why = "before Linux 4.16 it has no barrier for all threads of a process (membarrier) as libstealth uses it";
+    finding.why = "before Linux 4.14 it has no barrier for all threads of a process (membarrier) as libstealth uses it";
     finding.todo = "use a newer kernel";
   }
   found.push_back(std::move(finding));

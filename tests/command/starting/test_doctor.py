@@ -5,10 +5,14 @@ import pathlib
 import platform
 import shutil
 import subprocess
+import sys
 import unittest
 
 import cli
 from cli import COMMAND, LIBRARY, CommandTest, environment, program
+
+sys.path.insert(0, os.path.join(os.environ['TEST_SOURCE'], 'tools', 'demo'))
+import limit  # pylint: disable=wrong-import-position
 
 PLAIN = program('PLAIN')
 
@@ -165,6 +169,14 @@ class Machine(Doctor):
         self.assertEqual(found('none'), 'none here means none')
         self.assertRegex(found('50%'), r'^50% here means [0-9.]+ [MGT]iB$')
         self.assertRegex(found('auto'), r'^auto here means (none: there is no cgroup|[0-9.]+ .iB, for the whole)')
+
+    def test_capacity_of_a_cgroup(self):
+        with limit.make(64 << 20) as group:
+            if not isinstance(group, limit.Cgroup):
+                return  # none can be made here; what `auto` then means, test_capacity has seen
+            found = self.machine(preexec_fn=group.enter)
+        self.assertRegex(found['cgroup']['found'], r'^v[12], [0-9.]+ [KM]iB used of 64\.0 MiB ')
+        self.assertEqual(found['capacity']['found'], 'auto here means 60.8 MiB, for the whole cgroup')
 
     def test_limits(self):
         limited = ['sh', '-c', 'ulimit -v 8388608; ulimit -d 4194304; exec "$0" doctor --format json', COMMAND]
