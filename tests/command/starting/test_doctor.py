@@ -64,6 +64,12 @@ class Programs(Doctor):
         self.assertEqual((found['malloc']['level'], found['malloc']['found']), ('warn', 'from libbringsmalloc.so'))
         self.assertEqual((found['other allocator']['level'], found['other allocator']['found']), ('warn', 'mallocx'))
 
+    def test_libraries_by_the_older_run_path(self):
+        lines = subprocess.run(['readelf', '-d', program('RPATH')], capture_output=True, text=True, check=True).stdout
+        self.assertIn('(RPATH)', lines)
+        found = self.diagnosis(program('RPATH'), status=0)
+        self.assertEqual((found['libraries']['level'], found['malloc']['found']), ('ok', 'from libbringsmalloc.so'))
+
     def test_missing_library(self):
         # Away from its place, and from the directory that its run path names.
         moved = self.copy(program('LINKS_MALLOC'), 'moved')
