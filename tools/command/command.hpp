@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "program_line.hpp"
+
 namespace stealth::command {
 
 // Ends the command with one line on stderr, `stealth: what: why; what to do`.
@@ -23,9 +25,10 @@ class Failure : public std::runtime_error {
 // The status that the command ends with, set by the subcommand that ran.
 using Status = int;
 
-void add_run(CLI::App& app, Status& status);
+// `line` is what was given to the subcommand, whichever it is; it outlives the callbacks.
+void add_run(CLI::App& app, ProgramLine const& line, Status& status);
 void add_settings(CLI::App& app, Status& status);
-void add_doctor(CLI::App& app, Status& status);
+void add_doctor(CLI::App& app, ProgramLine const& line, Status& status);
 void add_stat(CLI::App& app, Status& status);
 void add_set(CLI::App& app, Status& status);
 void add_top(CLI::App& app, Status& status);
