@@ -19,10 +19,12 @@
 #include "locks.hpp"
 #include "next.hpp"
 #include "no_waits.hpp"
+#include "observe/control_page.hpp"
 #include "os/os.hpp"
 #include "pool/control.hpp"
 #include "pool/live.hpp"
 #include "statistics.hpp"
+#include "steering.hpp"
 
 namespace stealth {
 
@@ -112,6 +114,7 @@ void after_fork_in_parent() {
 void after_fork_in_child() {
   fork_in_child();
   control_after_fork_in_child();
+  observe::control_page_fork_in_child();
   reset_statistics_buffer();
   g_owning_process = os::process_id();
 }
@@ -123,6 +126,7 @@ void start_engine() {
   bool const served = config::load(g_settings, origin, {say, nullptr});
   g_verbosity = static_cast<Verbosity>(g_settings.verbose);
   if (!served) g_settings.stats = {};
+  if (!served || origin.secure) g_settings.control = config::Control::off;
   live::begin(g_settings);
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
@@ -153,6 +157,7 @@ void start_engine() {
 // Before the program's own constructors, if no allocation has come first.
 __attribute__((constructor(101))) void start_at_load() {
   start();
+  show_and_obey();
   next::resolve();
   find_waitless_places();
   find_locks();

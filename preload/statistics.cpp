@@ -5,6 +5,7 @@
 
 #include "arena/arena.hpp"
 #include "base/report.hpp"
+#include "observe/control_page.hpp"
 #include "start.hpp"
 
 namespace stealth {
@@ -106,7 +107,9 @@ void write_exit_statistics() {
 // Runs after the program's own exit handlers.
 __attribute__((destructor(101))) void at_the_end() {
   write_exit_statistics();
-  if (os::process_id() == owning_process()) g_budget.group().leave();
+  if (os::process_id() != owning_process()) return;
+  g_budget.group().leave();
+  observe::end_control_page();
 }
 
 }  // namespace

@@ -141,6 +141,8 @@ class Arena {
   [[nodiscard]] std::size_t free_dirty_bytes() const noexcept {
     return free_dirty_pages_.load(std::memory_order_relaxed) * kPage;
   }
+  // Given back to the kernel, ever.
+  [[nodiscard]] std::uint64_t purged_bytes() const noexcept { return purged_bytes_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool worth_purging() const noexcept { return free_dirty_bytes() >= kMiB; }
   [[nodiscard]] std::uint32_t purge_delay_ms() noexcept {
     Hold hold(mutex_);
@@ -186,6 +188,7 @@ class Arena {
   void remove_free(Run* run) noexcept;
   [[nodiscard]] Run* take(Run* free_run, std::uint32_t first, std::uint32_t slots) noexcept;
   [[nodiscard]] std::uint32_t dirty_pages(std::uint32_t first, std::uint32_t slots) const noexcept;
+  void gave_back(std::size_t bytes) noexcept;
   void uncharge(std::uint32_t first, std::uint32_t slots) noexcept;
   // Of a slot's bits. Without an instruction for it, counting them is a call.
   [[nodiscard]] static constexpr std::uint32_t pages_in(std::uint32_t bits) noexcept {
@@ -230,6 +233,7 @@ class Arena {
   std::size_t reserved_ = 0;
   std::uint32_t step_slots_ = 0;
   FreeRuns free_[2];
+  std::atomic<std::uint64_t> purged_bytes_{0};
   std::atomic<std::size_t> free_dirty_pages_{0};  // == sum of the free runs' dirty_pages
   std::uint32_t purge_delay_ms_ = 500;
   std::uint32_t last_purge_ms_ = 0;

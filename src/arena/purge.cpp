@@ -42,6 +42,11 @@ void Arena::uncharge(std::uint32_t first, std::uint32_t slots) noexcept {
   std::size_t const bytes = dirty_pages(first, slots) * kPage;
   if (bytes == 0) return;  // and nobody is to be woken for it
   for (std::uint32_t slot = first; slot < first + slots; ++slot) charged_[slot].store(0, std::memory_order_relaxed);
+  gave_back(bytes);
+}
+
+void Arena::gave_back(std::size_t bytes) noexcept {
+  purged_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   budget_.release(bytes);
 }
 
@@ -179,7 +184,7 @@ bool Arena::purge_pages(Run const* run, std::uint32_t from, std::uint32_t to) no
     charged_[first + slot].store(static_cast<std::uint8_t>(have & ~gone), std::memory_order_relaxed);
     pages += pages_in(gone);
   }
-  if (pages != 0) budget_.release(pages * kPage);
+  if (pages != 0) gave_back(pages * kPage);
   return true;
 }
 

@@ -395,6 +395,7 @@ void Budget::stop_waiting() noexcept {
 
 void Budget::after_fork_in_child() noexcept {
   queue_.after_fork_in_child();
+  stalls_.after_fork_in_child();
   flow_.after_fork_in_child();
   group_.after_fork_in_child();
   look_mutex_.reset();

@@ -190,6 +190,7 @@ class Budget {
   [[nodiscard]] std::uint64_t soft_point() const noexcept;  // bytes; CapacityLimits::kNoCapacity without a capacity
   [[nodiscard]] StallFacts facts() const noexcept;
   [[nodiscard]] StallsOfKind stalls_of(std::uint32_t kind) const noexcept { return stalls_.of_kind(kind); }
+  [[nodiscard]] WaitingThread waiting_in_row(std::uint32_t row) const noexcept { return stalls_.row(row); }
 
   // What STEALTH_ON_EXHAUSTED=abort says before it ends the process: who holds the memory. Allocates nothing.
   void report_holders_by(void (*say)() noexcept) noexcept { say_holders_ = say; }

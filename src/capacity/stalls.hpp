@@ -26,6 +26,14 @@ struct StallsOfKind {
   std::uint64_t waits, waited_ns, grants;
 };
 
+// A thread that waits now. `thread` 0: nobody.
+struct WaitingThread {
+  std::uint64_t thread;
+  std::uint64_t since_ns;
+  std::uint64_t bytes;  // wanted; 0: a block of a class at its max
+  std::uint32_t kind;
+};
+
 inline void raise_to(std::atomic<std::uint64_t>& record, std::uint64_t value) noexcept {
   std::uint64_t seen = record.load(std::memory_order_relaxed);
   while (value > seen && !record.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
@@ -35,7 +43,10 @@ inline void raise_to(std::atomic<std::uint64_t>& record, std::uint64_t value) no
 // Counts them. Any thread, no lock.
 class Stalls {
  public:
-  void waited(std::uint32_t kind, std::uint64_t ns) noexcept;
+  // A call begins to wait; its row, to be given to waited(). Threads that find all rows taken are counted, not shown.
+  static constexpr std::uint32_t kRows = 64, kNoRow = ~std::uint32_t{0};
+  [[nodiscard]] std::uint32_t waiting(std::uint32_t kind, std::uint64_t bytes, std::uint64_t since_ns) noexcept;
+  void waited(std::uint32_t kind, std::uint64_t ns, std::uint32_t row) noexcept;
   void slept(std::uint64_t ns) noexcept { raise_to(longest_sleep_ns_, ns); }
   void granted(std::uint32_t kind) noexcept {
     grants_.fetch_add(1, std::memory_order_relaxed);
@@ -45,8 +56,15 @@ class Stalls {
   void observed(std::uint64_t ns) noexcept { observed_ns_.fetch_add(ns, std::memory_order_relaxed); }
   void read(StallFacts& into) const noexcept;
   [[nodiscard]] StallsOfKind of_kind(std::uint32_t kind) const noexcept;
+  // A row as it is now. One of a thread that jumped out of its wait stays until that thread waits again.
+  [[nodiscard]] WaitingThread row(std::uint32_t i) const noexcept;
+  void after_fork_in_child() noexcept;
 
  private:
+  struct Row {
+    std::atomic<std::uint32_t> thread{0}, kind{0};
+    std::atomic<std::uint64_t> since_ns{0}, bytes{0};
+  };
   struct Kind {
     std::atomic<std::uint64_t> waits{0}, waited_ns{0}, grants{0};
   };
@@ -54,6 +72,7 @@ class Stalls {
   std::atomic<std::uint64_t> grants_{0}, refusals_{0}, observed_ns_{0};
   std::atomic<std::uint64_t> histogram_[kStallBuckets]{};
   Kind by_kind_[kStallKinds]{};
+  Row rows_[kRows]{};
 };
 
 }  // namespace stealth

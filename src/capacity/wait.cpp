@@ -40,7 +40,7 @@ Wait::~Wait() {
     charge_.account->in_vain = 0;
     if (charge_.account->trust < kMostTrust) ++charge_.account->trust;
   }
-  if (begun()) budget_.stalls_.waited(place_.kind, os::monotonic_ns() - began_ns_);
+  if (begun()) budget_.stalls_.waited(place_.kind, os::monotonic_ns() - began_ns_, row_);
   budget_.settle(*charge_.account);
   if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
 }
@@ -72,6 +72,7 @@ bool Wait::claim() noexcept {
 void Wait::begin(std::uint64_t now, std::uint64_t first_sleep) noexcept {
   if (begun()) return;
   began_ns_ = fed_ns_ = now;
+  row_ = budget_.stalls_.waiting(place_.kind, for_pages_ ? charge_.wanted : 0, now);
   if (charge_.account->random == 0) charge_.account->random = static_cast<std::uint32_t>(now) | 1;
   if (budget_.first_delay_reported_.exchange(true, kRelaxed)) return;
   if (!for_pages_) return report("a class has reached its max: allocation slows down");

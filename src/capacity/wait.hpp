@@ -63,6 +63,7 @@ class Wait {
   bool (*may_wait_)() noexcept;
   BackoffLimits limits_{};
   bool for_pages_ = true, joined_ = false, in_vain_ = false, may_not_wait_ = false;
+  std::uint32_t row_ = Stalls::kNoRow;
   std::uint32_t changes_ = 0;        // Budget::changes_ as this call knows them
   std::uint32_t seen_ = 0;           // waiter().word before the caller's last try
   std::uint32_t seen_fed_ = 0;       // waiter().fed then

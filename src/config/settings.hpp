@@ -161,7 +161,6 @@ inline constexpr std::array settings{
          .default_value = "auto",
          .accepted = "auto, on, off",
          .live = detail::at_start,
-         .works = only_default<&Config::control>,
          .help = "the page that lets stealth top, stat and set see and steer the process"}),
     detail::row<ProfileField>(
         {.variable = "STEALTH_PROFILE",

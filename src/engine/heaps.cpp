@@ -224,15 +224,8 @@ __attribute__((no_sanitize("thread"), noinline)) std::int32_t listed_now(Bin con
   return max(bin.limit - *const_cast<std::int32_t const volatile*>(&bin.room), 0);
 }
 
-}  // namespace
-
-EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) noexcept {
-  if (t_thread.busy) return {};
-  Busy const busy;
-  return gather_facts_while_waiting(each, context);
-}
-
-EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), void* context) noexcept {
+template <class Lock>
+EngineFacts gather_facts_while_busy(void (*each)(void*, ClassFacts const&), void* context, Lock lock) noexcept {
   EngineFacts facts = {};
   Hold hold(g_registry);
   std::uint64_t pages = 0;
@@ -258,7 +251,7 @@ EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), v
     for_each_heap([&](Heap& heap) {
       HeapClass const& mine = heap.classes[c];
       if (__atomic_load_n(&mine.carved, __ATOMIC_RELAXED) == 0) return;
-      if (!lock_foreign(heap)) return;
+      if (!lock(heap)) return;
       // All slabs but the one to carve from are carved whole.
       std::uint64_t carved = std::uint64_t{mine.slabs} * size_class.capacity;
       if (mine.carving != nullptr) carved -= size_class.capacity - mine.carving->carved;
@@ -292,6 +285,23 @@ EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), v
                    .stalls = g_budget.stalls_of(g_classes.stall_kind(rule))});
   }
   return facts;
+}
+
+}  // namespace
+
+EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) noexcept {
+  if (t_thread.busy) return {};
+  Busy const busy;
+  return gather_facts_while_busy(each, context, lock_foreign);
+}
+
+EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), void* context) noexcept {
+  return gather_facts_while_busy(each, context, lock_foreign);
+}
+
+EngineFacts gather_facts_as_keeper(void (*each)(void*, ClassFacts const&), void* context) noexcept {
+  constexpr std::uint64_t kPatienceNs = 1'000'000;
+  return gather_facts_while_busy(each, context, [](Heap& heap) { return heap.lock.try_lock_for(kPatienceNs); });
 }
 
 bool preallocate() noexcept {

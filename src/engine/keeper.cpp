@@ -8,6 +8,8 @@
 namespace stealth {
 
 constinit std::atomic<Keeper> g_keeper{Keeper::forbidden};
+constinit Errand const* g_errand = nullptr;
+constinit std::atomic<std::uint64_t> g_errand_from{kNeverWanted};
 
 namespace {
 
@@ -28,10 +30,19 @@ constinit std::atomic<std::uint32_t> g_calls{0};  // what it rests on: changed t
 std::uint32_t const* calls_word() noexcept { return reinterpret_cast<std::uint32_t const*>(&g_calls); }
 
 bool is_forbidden() noexcept { return g_keeper.load(std::memory_order_seq_cst) == Keeper::forbidden; }
+bool may_stay() noexcept { return !is_forbidden(); }
+bool may_part() noexcept { return g_keeper.load(std::memory_order_seq_cst) == Keeper::parting; }
 
-void rest(std::uint64_t ns) noexcept {
+void rest(std::uint64_t ns, bool (*may)() noexcept = may_stay) noexcept {
+  if (g_errand != nullptr && g_errand->rest(ns, may)) return;
   std::uint32_t const calls = g_calls.load(std::memory_order_seq_cst);
-  if (!is_forbidden()) os::futex_wait(calls_word(), calls, ns);
+  if (may()) os::futex_wait(calls_word(), calls, ns);
+}
+
+void wake() noexcept {
+  g_calls.fetch_add(1, std::memory_order_seq_cst);
+  os::futex_wake(calls_word(), 1);
+  if (g_errand != nullptr) g_errand->wake();
 }
 
 void not_before(std::uint32_t ms) noexcept { g_not_before_ms.store(os::coarse_ms() + ms, std::memory_order_relaxed); }
@@ -60,13 +71,17 @@ std::uint64_t tick_ns(std::uint32_t delay_ms) noexcept {
   return std::uint64_t{min(max(delay_ms / 4, 10u), 1000u)} * 1'000'000;
 }
 
-// Ready to end. False: it was called back meanwhile.
-bool part(std::uint64_t last_rest_ns) noexcept {
+enum class Parted : std::uint8_t { ends, rested, called_back };
+
+// Ready to end, or, with an errand, to rest until that is due.
+Parted part(std::uint64_t rest_ns, bool has_errand) noexcept {
   Keeper expected = Keeper::present;
-  if (!g_keeper.compare_exchange_strong(expected, Keeper::parting)) return true;
-  rest(last_rest_ns);
+  if (!g_keeper.compare_exchange_strong(expected, Keeper::parting)) return Parted::ends;
+  rest(rest_ns, may_part);
   expected = Keeper::parting;
-  return g_keeper.compare_exchange_strong(expected, Keeper::absent) || expected == Keeper::forbidden;
+  if (g_keeper.compare_exchange_strong(expected, has_errand ? Keeper::present : Keeper::absent))
+    return has_errand ? Parted::rested : Parted::ends;
+  return expected == Keeper::forbidden ? Parted::ends : Parted::called_back;
 }
 
 void keep() noexcept {
@@ -74,14 +89,25 @@ void keep() noexcept {
   t_thread.busy = true;
   os::Task::name_this("stealth");
   std::uint32_t quiet = 0;
+  std::uint64_t last_look_ns = os::monotonic_ns();
   while (!is_forbidden()) {
+    std::uint64_t const errand_ns = g_errand != nullptr ? g_errand->run() : 0;
+    bool const has_errand = errand_ns != 0;
     std::uint32_t const delay = g_arena.purge_delay_ms();
-    rest(tick_ns(delay));
+    std::uint64_t const tick = tick_ns(delay);
+    if (quiet >= (delay == 0 ? 1 : kQuietTicks)) {
+      Parted const parted = part(has_errand ? errand_ns : tick, has_errand);
+      if (parted == Parted::ends) return;
+      if (parted == Parted::called_back) quiet = 0;
+    } else {
+      rest(has_errand ? min(tick, errand_ns) : tick);
+    }
     if (is_forbidden()) return;
+    // Who comes for the errand alone does not make time pass quicker for memory.
+    std::uint64_t const now = os::monotonic_ns();
+    if (now - last_look_ns < tick / 4 * 3) continue;
+    last_look_ns = now;
     quiet = look_after_memory() ? 0 : quiet + 1;
-    if (quiet < kQuietTicks && delay != 0) continue;
-    if (part(tick_ns(delay))) return;
-    quiet = 0;
   }
 }
 
@@ -100,7 +126,11 @@ void permit_keeper(int process) noexcept {
 void call_keeper() noexcept {
   if (too_early()) return;
   Keeper found = Keeper::parting;
-  if (g_keeper.compare_exchange_strong(found, Keeper::present) || found != Keeper::absent) return;
+  if (g_keeper.compare_exchange_strong(found, Keeper::present)) {
+    if (g_errand_from.load(std::memory_order_relaxed) != kNeverWanted) wake();  // it may rest for long
+    return;
+  }
+  if (found != Keeper::absent) return;
   if (os::process_id() != g_process) return not_before(kRetryMs);
   if (!g_making.try_lock()) return;
   // An old one may have a few instructions to go.
@@ -120,8 +150,7 @@ bool send_keeper_away() noexcept {
     g_making.unlock();
     return false;
   }
-  g_calls.fetch_add(1, std::memory_order_seq_cst);
-  os::futex_wake(calls_word(), 1);
+  wake();
   g_task.wait_for_end(kPatienceNs);
   return true;
 }

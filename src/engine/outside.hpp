@@ -99,6 +99,8 @@ struct EngineFacts {
 EngineFacts gather_facts(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
 // The same for a thread that is in the slow path and holds no lock: the policy's last report.
 EngineFacts gather_facts_while_waiting(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
+// The same for the keeper, who waits for nobody long: a heap that is locked meanwhile is left out.
+EngineFacts gather_facts_as_keeper(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
 
 // All structures' invariants. The caller sees to it that nobody else is at work.
 [[nodiscard]] bool engine_is_valid() noexcept;

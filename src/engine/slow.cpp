@@ -125,6 +125,8 @@ void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   Busy const busy;
   if (g_deferred.load(std::memory_order_relaxed) != nullptr) free_deferred();
   if (flush_requested()) answer_flush();
+  if (keeper_wanted(t_thread.own)) [[unlikely]]
+    call_keeper();
   if (size > kMaxSmall) return allocate_span(size, alignment, false);
   if (std::uint32_t const c = serving_class(size); c != 0) return allocate_block(c, alignment);
   return pass_on(size, alignment, false);

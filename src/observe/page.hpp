@@ -46,7 +46,7 @@ struct ClassRow {
   std::uint64_t size;  // bytes of a block
   std::uint64_t max;   // blocks; 0: no limit
   std::uint64_t slabs;
-  std::uint64_t carved;  // blocks, ever
+  std::uint64_t carved;                      // blocks, ever
   std::uint64_t in_use, in_lists, in_slabs;  // blocks now
   std::uint64_t waits, waited_ns, grants;
 };
@@ -61,17 +61,17 @@ struct WaitingRow {
 
 // Bytes, nanoseconds and counts, as in struct stealth_statistics (stealth.h says more). Counts only grow.
 struct Figures {
-  std::uint64_t at_ns;           // CLOCK_MONOTONIC, when they were read
-  std::uint64_t interval_ns;     // they are read anew about so often while the process runs
-  std::uint64_t capacity;        // 0: none
-  std::uint64_t soft_point;      // 0: none
+  std::uint64_t at_ns;        // CLOCK_MONOTONIC, when they were read
+  std::uint64_t interval_ns;  // they are read anew about so often while the process runs
+  std::uint64_t capacity;     // 0: none
+  std::uint64_t soft_point;   // 0: none
   std::uint64_t held, used, over, peak;
-  std::uint64_t live;            // with the program, blocks and spans rounded up
-  std::uint64_t idle;            // held, free, and can be given back at once
-  std::uint64_t purged;          // given back to the kernel, ever
-  std::uint64_t pools;           // of held: explicit pools
-  std::uint64_t large_blocks, large_bytes;  // of live
-  std::uint64_t heaps;           // threads that have one, or had
+  std::uint64_t live;                        // with the program, blocks and spans rounded up
+  std::uint64_t idle;                        // held, free, and can be given back at once
+  std::uint64_t purged;                      // given back to the kernel, ever
+  std::uint64_t pools;                       // of held: explicit pools
+  std::uint64_t large_blocks, large_bytes;   // of live
+  std::uint64_t heaps;                       // threads that have one, or had
   std::uint64_t passed_calls, passed_bytes;  // to the next allocator, ever
   std::uint64_t waiting_now, waits, waited_ns, longest_call_ns, longest_sleep_ns;
   std::uint64_t grants, refusals, observed_ns;
@@ -98,19 +98,18 @@ struct Snapshot {
 struct Wish {
   std::uint32_t number;  // one more than the last answer's
   std::uint32_t reserved;
-  // "set NAME=VALUE" · "profile FORMAT PATH" with FORMAT heap or stalls: writes a dump (docs/operations.md) into a new
-  // file · "trim"
+  // "set NAME=VALUE", or "profile heap PATH" and "profile stalls PATH": a dump is written into a new file of that name.
   char text[kWishBytes];
 };
 struct Answer {
-  std::uint32_t number;  // of the wish
-  std::int32_t error;    // a stealth_error; 0: done
+  std::uint32_t number;     // of the wish
+  std::int32_t error;       // a stealth_error; 0: done
   char text[kAnswerBytes];  // why not, without "stealth: "; else empty
 };
 
 struct Page {
   Head head;
-  alignas(64) std::uint32_t bell;  // a shared futex: the command adds one and wakes whoever sleeps on it
+  alignas(64) std::uint32_t bell;    // a shared futex: the command adds one and wakes whoever sleeps on it
   alignas(64) std::uint64_t newest;  // its number; it is in snapshots[number % 2]. 0: none yet
   alignas(64) Snapshot snapshots[2];
   alignas(64) Wish wish;

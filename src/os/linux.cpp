@@ -6,9 +6,11 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <ctime>
+#include <sys/uio.h>
 
 #include <cerrno>
+#include <climits>
+#include <ctime>
 
 #include "os/internal.hpp"
 #include "os/os.hpp"
@@ -146,6 +148,20 @@ void shared_futex_wake(std::uint32_t const* word, int threads) noexcept {
   sys(SYS_futex, address(word), FUTEX_WAKE, threads);
 }
 
+bool ring(std::uint32_t* word) noexcept {
+  // An operation on a word (add 1, compare with nothing that matters), and a wake of one word or two: here the same.
+  long const operation = FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0);
+  return sys(SYS_futex, address(word), FUTEX_WAKE_OP, INT_MAX, 0, address(word), operation) >= 0;
+}
+
+Copied copy_carefully(void* to, void const* from, std::size_t bytes) noexcept {
+  iovec const into = {to, bytes};
+  iovec const source = {const_cast<void*>(from), bytes};
+  long const copied = sys(SYS_process_vm_readv, process_id(), address(&into), 1, address(&source), 1, 0);
+  if (copied == -ENOSYS || copied == -EPERM || copied == -EACCES) return Copied::refused;
+  return copied >= 0 && static_cast<std::size_t>(copied) == bytes ? Copied::all : Copied::cut;
+}
+
 void yield() noexcept { sys(SYS_sched_yield); }
 
 // The clocks go through the vDSO (libc's clock_gettime): the only calls here that bypass the door, and they cannot
@@ -153,6 +169,12 @@ void yield() noexcept { sys(SYS_sched_yield); }
 std::uint64_t monotonic_ns() noexcept {
   timespec now;
   ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::uint64_t realtime_ns() noexcept {
+  timespec now;
+  ::clock_gettime(CLOCK_REALTIME, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
@@ -225,5 +247,32 @@ int create_file(char const* path) noexcept {
 }
 
 void close_file(int file) noexcept { sys(SYS_close, file); }
+
+bool remove_file(char const* path) noexcept { return sys(SYS_unlinkat, AT_FDCWD, address(path), 0) == 0; }
+
+bool for_each_name(char const* directory, void* context, void (*each)(void*, std::string_view) noexcept) noexcept {
+  struct Entry {  // getdents64(2)
+    std::uint64_t inode, offset;
+    std::uint16_t bytes;
+    std::uint8_t type;
+    char name[1];
+  };
+  constexpr int kMostReads = 64;
+  long const file = sys(SYS_openat, AT_FDCWD, address(directory), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (file < 0) return false;
+  alignas(Entry) char entries[4096];
+  long got = 0;
+  for (int reads = 0; reads < kMostReads; ++reads) {
+    got = sys(SYS_getdents64, file, address(entries), sizeof entries);
+    if (got <= 0) break;
+    for (long at = 0; at < got;) {
+      auto const* const entry = reinterpret_cast<Entry const*>(entries + at);
+      each(context, static_cast<char const*>(entry->name));
+      at += entry->bytes;
+    }
+  }
+  close_file(static_cast<int>(file));
+  return got >= 0;
+}
 
 }  // namespace stealth::os

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace stealth::os {
 
@@ -59,8 +60,16 @@ void futex_wake(std::uint32_t const* word, int threads) noexcept;
 // The same for a word in memory that several processes map.
 void shared_futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept;
 void shared_futex_wake(std::uint32_t const* word, int threads) noexcept;
+// Adds one to such a word and wakes who sleeps on it. The kernel does both: where the word's memory has been cut away,
+// it refuses, and no signal comes.
+bool ring(std::uint32_t* word) noexcept;
+// Copies between memory of the process's own and such a mapping, either way, with the same care.
+enum class Copied : std::uint8_t { all, cut, refused };  // refused: the kernel has, or permits, no such call
+[[nodiscard]] Copied copy_carefully(void* to, void const* from, std::size_t bytes) noexcept;
 void yield() noexcept;
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
+// Since 1970, as people and other machines tell the time.
+[[nodiscard]] std::uint64_t realtime_ns() noexcept;
 // A few milliseconds of grain, no system call.
 [[nodiscard]] std::uint32_t coarse_ms() noexcept;
 // When it returns, every other thread of the process has passed a full memory barrier since it was called; no barrier
@@ -85,6 +94,10 @@ bool write_all(int file, char const* text, std::size_t bytes) noexcept;
 // Creates or cuts a regular file that only this user may read, never through a link; a descriptor or -errno.
 int create_file(char const* path) noexcept;
 void close_file(int file) noexcept;
+bool remove_file(char const* path) noexcept;
+// Calls `each` with the names in a directory, some four thousand at most. False where it cannot be read.
+bool for_each_name(char const* directory, void* context,
+                   void (*each)(void* context, std::string_view name) noexcept) noexcept;
 
 // --- limits (limits.cpp)
 // ------------------------------------------------------------------------------------------------

@@ -148,6 +148,15 @@ stealth_error check(std::string_view name, std::string_view value, config::Line&
   return change(settings, name, value, why);
 }
 
+void print(config::Line& into) noexcept {
+  Hold hold(g_mutex);
+  for (config::Setting const& setting : config::settings) {
+    into.add(setting.variable).add("=");
+    setting.print(current(), into);
+    into.add("\n");
+  }
+}
+
 void after_fork_in_child() noexcept {
   g_mutex.reset();
   if (!g_putting_in_force.exchange(false, std::memory_order_relaxed)) return;

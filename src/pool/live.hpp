@@ -22,6 +22,9 @@ void put_in_force() noexcept;
 // What set() would answer, with the reason in words where that is not STEALTH_OK.
 [[nodiscard]] stealth_error check(std::string_view name, std::string_view value, config::Line& why) noexcept;
 
+// All settings in force: STEALTH_NAME=value, a line each.
+void print(config::Line& into) noexcept;
+
 // A change that was under way in a thread that is not there is brought to its end.
 void after_fork_in_child() noexcept;
 

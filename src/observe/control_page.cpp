@@ -1,0 +1,163 @@
+// See control_page.hpp.
+#include "observe/control_page.hpp"
+
+#include <atomic>
+#include <cstring>
+
+#include "base/report.hpp"
+#include "engine/keeper.hpp"
+#include "observe/page.hpp"
+#include "observe/page_file.hpp"
+#include "observe/snapshot.hpp"
+#include "os/os.hpp"
+#include "stealth/error.h"
+
+namespace stealth::observe {
+
+namespace {
+
+constexpr std::uint64_t kIntervalNs = 250'000'000;         // between two snapshots
+constexpr std::uint64_t kQuietIntervalNs = 1'000'000'000;  // while nothing changes
+constexpr std::uint64_t kLongestIntervalNs = 10'000'000'000;
+constexpr std::uint64_t kRetryNs = 10'000'000'000;  // to make a page where none could be had
+constexpr std::uint64_t kCostShare = 200;           // making snapshots takes at most this part of the time
+constexpr std::uint32_t kQuiet = 12;                // snapshots without a change
+
+constinit Surroundings const* g_surroundings = nullptr;
+constinit std::uint64_t g_from = kNeverWanted;
+constinit std::atomic<bool> g_ended{false};
+
+// The keeper's alone, and that of the one thread of a forked child.
+struct State {
+  std::uint64_t next_ns = 0;  // when the next snapshot is due
+  std::uint64_t interval_ns = kIntervalNs;
+  std::uint64_t number = 0;         // of the newest snapshot
+  std::uint64_t not_before_ns = 0;  // to make a page
+  std::uint32_t answered = 0;       // the last wish
+  std::uint32_t quiet = 0;
+  bool failure_reported = false;
+};
+constinit PageFile g_file;
+constinit State g_state;
+constinit Snapshot g_snapshot = {};
+constinit Figures g_last = {};
+constinit Wish g_wish = {};
+constinit Answer g_answer = {};
+
+bool see_to_page(std::uint64_t now) noexcept {
+  if (g_file.is_good()) return true;
+  if (now < g_state.not_before_ns) return false;
+  g_state.not_before_ns = now + kRetryNs;
+  PageFile::Made const made = g_file.make(g_surroundings->program, g_surroundings->library);
+  if (made != PageFile::Made::fine) {
+    if (!g_state.failure_reported) g_file.report_failure(made);
+    g_state.failure_reported = true;
+    return false;
+  }
+  g_state.number = 0;
+  g_state.answered = 0;
+  g_state.next_ns = 0;
+  return true;
+}
+
+// Whether anything has happened since the last snapshot but time.
+bool has_changed() noexcept {
+  Figures now = g_snapshot.figures;
+  now.at_ns = g_last.at_ns;
+  now.interval_ns = g_last.interval_ns;
+  bool const same = std::memcmp(&now, &g_last, sizeof now) == 0;
+  g_last = g_snapshot.figures;
+  return !same;
+}
+
+bool write_snapshot(std::uint64_t now) noexcept {
+  g_snapshot.figures.at_ns = now;
+  g_snapshot.figures.interval_ns = g_state.interval_ns;
+  take_snapshot(g_snapshot, *g_surroundings);
+  g_snapshot.begun = g_snapshot.ended = ++g_state.number;
+  if (!g_file.put_snapshot(g_snapshot)) return false;
+  std::uint64_t const cost = os::monotonic_ns() - now;
+  g_state.quiet = has_changed() ? 0 : g_state.quiet + 1;
+  std::uint64_t const wanted = g_state.quiet >= kQuiet ? kQuietIntervalNs : kIntervalNs;
+  g_state.interval_ns = min(max(wanted, cost * kCostShare), kLongestIntervalNs);
+  g_state.next_ns = now + g_state.interval_ns;
+  return true;
+}
+
+void apply(std::string_view wish) noexcept {
+  char text[kAnswerBytes];
+  config::Line why{std::span(text, sizeof text - 1)};
+  constexpr std::string_view kSet = "set ";
+  std::size_t const equals = wish.find('=');
+  bool const is_set = wish.size() > kSet.size() && std::memcmp(wish.data(), kSet.data(), kSet.size()) == 0;
+  if (is_set && equals != std::string_view::npos) {
+    std::string_view const name(wish.data() + kSet.size(), equals - kSet.size());
+    g_answer.error = g_surroundings->set(name, {wish.data() + equals + 1, wish.size() - equals - 1}, why);
+  } else {
+    g_answer.error = STEALTH_INVALID_ARGUMENT;
+    why.add("'").add_escaped(wish, 64).add("': not a wish that this version knows");
+  }
+  std::memset(g_answer.text, 0, sizeof g_answer.text);
+  if (g_answer.error != 0) std::memcpy(g_answer.text, why.view().data(), why.view().size());
+}
+
+// False: the page is lost.
+bool answer_wish() noexcept {
+  std::uint32_t number = 0;
+  if (!g_file.read_wish_number(number)) return false;
+  if (number == 0 || number == g_state.answered) return true;
+  if (!g_file.read_wish(g_wish)) return false;
+  // Whoever wishes writes the text first; another wish may have come in between: then that one is answered.
+  std::size_t const length = ::strnlen(g_wish.text, sizeof g_wish.text);
+  apply({g_wish.text, length});
+  g_state.answered = g_answer.number = g_wish.number;
+  g_state.next_ns = 0;  // what has changed is shown at once
+  return g_file.put_answer(g_answer);
+}
+
+std::uint64_t run() noexcept {
+  if (g_ended.load(std::memory_order_relaxed)) return 0;
+  std::uint64_t now = os::monotonic_ns();
+  if (!see_to_page(now)) return kRetryNs;
+  g_errand_from.store(0, std::memory_order_relaxed);  // from now on, however little is held
+  bool good = answer_wish();
+  now = os::monotonic_ns();
+  if (good && now >= g_state.next_ns) good = g_file.is_in_place() && write_snapshot(now);
+  if (!good) {
+    g_file.give_up();
+    return kIntervalNs;
+  }
+  return g_state.next_ns > now ? g_state.next_ns - now : 1;
+}
+
+bool rest(std::uint64_t ns, bool (*may)() noexcept) noexcept {
+  return g_file.is_good() && g_file.rest_at_bell(ns, may);
+}
+
+void wake() noexcept { g_file.ring(); }
+
+constinit Errand const g_page_errand = {run, rest, wake};
+
+}  // namespace
+
+void begin_control_page(Surroundings const& surroundings, std::uint64_t held) noexcept {
+  g_surroundings = &surroundings;
+  g_from = held;
+  g_errand = &g_page_errand;
+  g_errand_from.store(held, std::memory_order_relaxed);
+}
+
+void end_control_page() noexcept {
+  g_ended.store(true, std::memory_order_relaxed);
+  g_errand_from.store(kNeverWanted, std::memory_order_relaxed);
+  g_file.remove();
+}
+
+void control_page_fork_in_child() noexcept {
+  if (g_surroundings == nullptr) return;
+  g_file.forget_in_child();
+  g_state = {};
+  g_errand_from.store(g_from, std::memory_order_relaxed);
+}
+
+}  // namespace stealth::observe
