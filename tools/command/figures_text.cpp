@@ -75,7 +75,8 @@ void write_waits(std::ostream& out, View const& view) {
        show_count(static_cast<double>(figures.grants)) + " granted, " +
            show_count(static_cast<double>(figures.refusals)) + " refused");
   if (figures.observed_ns != 0) line(out, "observed", show_time(figures.observed_ns) + " would have been waited");
-  line(out, "waiting now", show_count(static_cast<double>(figures.waiting_now)) + " threads");
+  line(out, "waiting now",
+       show_count(static_cast<double>(figures.waiting_now)) + (figures.waiting_now == 1 ? " thread" : " threads"));
   if (view.snapshot.waiting == 0) return;
   out << '\n' << cell("THREAD", 10) << cell("WAITS FOR", 12) << "  WANTS\n";
   for (std::uint32_t i = 0; i < view.snapshot.waiting; ++i) {

@@ -137,7 +137,9 @@ Reply wish(Process const& process, std::string const& text, std::chrono::millise
     // told again.
     bool left_over = wished(page) != answered(page);
     for (;;) {
-      if (!tell(page, bell, text, answered(page) + 1, patience)) throw no_answer(process.pid);
+      std::uint32_t number = answered(page) + 1;
+      if (number == 0) number = 1;  // none is a wish
+      if (!tell(page, bell, text, number, patience)) throw no_answer(process.pid);
       auto const answer = get<observe::Answer>(page, offsetof(Page, answer));
       if (answer.error == 0 || !left_over) return {answer.error, text_of(answer.text)};
       left_over = false;

@@ -51,9 +51,8 @@ def aligned(*parts):
     return record("Page", *fields)
 
 
-Page = aligned(("head", Head), ("bell", U32), ("newest", U64), ("first", Snapshot), ("second", Snapshot),
+Page = aligned(("head", Head), ("bell", U32), ("newest", U64), ("snapshots", Snapshot * 2),
                ("wish", Wish), ("answer", Answer))
-assert ctypes.sizeof(Snapshot) % 64 == 0, "the two snapshots lie side by side"
 
 
 def proc_fields(pid):
@@ -92,7 +91,7 @@ def plain_page(pid, program=b"queue"):
     head.boot, head.pid_namespace, head.time_namespace = boot(), namespace("pid"), namespace("time")
     head.process, head.user, head.program, head.library = pid, os.geteuid(), program, b"0.1.0"
     page.newest = 1
-    snapshot = page.second
+    snapshot = page.snapshots[1]
     snapshot.begun = snapshot.ended = 1
     figures = snapshot.figures
     figures.at_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
