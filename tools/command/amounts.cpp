@@ -54,9 +54,9 @@ std::string show_time(std::uint64_t nanoseconds) {
   if (value < 999.5e6) return three(value / 1e6, " ms");
   if (value < 60e9) return three(value / 1e9, " s");
   std::uint64_t const seconds = nanoseconds / 1'000'000'000;
-  if (seconds < 3600) return std::to_string(seconds / 60) + " min " + std::to_string(seconds % 60) + " s";
-  if (seconds < 86400) return std::to_string(seconds / 3600) + " h " + std::to_string(seconds % 3600 / 60) + " min";
-  return std::to_string(seconds / 86400) + " d " + std::to_string(seconds % 86400 / 3600) + " h";
+  if (seconds < 3600) return std::to_string(seconds / 60) + "m" + std::to_string(seconds % 60) + "s";
+  if (seconds < 86400) return std::to_string(seconds / 3600) + "h" + std::to_string(seconds % 3600 / 60) + "m";
+  return std::to_string(seconds / 86400) + "d" + std::to_string(seconds % 86400 / 3600) + "h";
 }
 
 std::string show_count(double count) {
@@ -93,6 +93,21 @@ std::uint64_t waits_in(observe::Figures const& figures) {
     if (__builtin_add_overflow(sum, count, &sum)) return UINT64_MAX;
   }
   return sum;
+}
+
+std::vector<ClassLine> class_lines(observe::Snapshot const& snapshot) {
+  std::vector<ClassLine> lines;
+  for (std::uint32_t i = 0; i < snapshot.classes; ++i) {
+    observe::ClassRow const& row = snapshot.class_rows[i];
+    if ((row.carved | row.slabs | row.in_use | row.waits | row.max) == 0) continue;
+    lines.push_back({show_bytes(row.size), row.size, bytes_in_use(row), row.in_use, bytes_free(row), row.max, row.slabs,
+                     row.waits, row.waited_ns, row.grants});
+  }
+  observe::Figures const& figures = snapshot.figures;
+  if (figures.large_blocks != 0) {
+    lines.push_back({"large", UINT64_MAX, figures.large_bytes, figures.large_blocks, 0, 0, 0, 0, 0, 0});
+  }
+  return lines;
 }
 
 char const* mode_name(std::uint64_t mode) {

@@ -45,7 +45,8 @@ void apply(Process const& process, Change const& change, std::chrono::millisecon
   Reply const reply = wish(process, "set " + change.variable + "=" + change.value, patience);
   if (reply.error == 0) return;
   std::string const why = reply.text.empty() ? "error " + std::to_string(reply.error) : reply.text;
-  throw Failure(std::to_string(process.pid) + ": refused: " + why);
+  char const* const next = why.find("; ") == std::string::npos ? "; see: stealth settings" : "";
+  throw Failure(std::to_string(process.pid) + ": refused: " + why + next);
 }
 
 }  // namespace stealth::command

@@ -10,7 +10,6 @@
 namespace stealth::command {
 namespace {
 
-using observe::ClassRow;
 using observe::Figures;
 
 // A cell of a table, by characters and not by bytes.
@@ -95,18 +94,16 @@ void write_settings(std::ostream& out, View const& view) {
 }
 
 void write_classes(std::ostream& out, View const& view) {
-  auto const& rows = view.snapshot.class_rows;
-  if (view.snapshot.classes == 0) return;
+  auto const count = [](std::uint64_t n) { return show_count(static_cast<double>(n)); };
+  auto const lines = class_lines(view.snapshot);
+  if (lines.empty()) return;
   out << '\n'
       << cell("CLASS", 10) << cell("BYTES", 11) << cell("IN USE", 9) << cell("FREE", 11) << cell("MAX", 9)
       << cell("SLABS", 8) << cell("WAITS", 8) << cell("WAITED", 11) << cell("GRANTS", 8) << '\n';
-  for (std::uint32_t i = 0; i < view.snapshot.classes; ++i) {
-    ClassRow const& row = rows[i];
-    auto const count = [](std::uint64_t n) { return show_count(static_cast<double>(n)); };
-    out << cell(show_bytes(row.size), 10) << cell(show_bytes(bytes_in_use(row)), 11) << cell(count(row.in_use), 9)
-        << cell(show_bytes(bytes_free(row)), 11) << cell(row.max == 0 ? "-" : count(row.max), 9)
-        << cell(count(row.slabs), 8) << cell(count(row.waits), 8) << cell(show_time(row.waited_ns), 11)
-        << cell(count(row.grants), 8) << '\n';
+  for (ClassLine const& one : lines) {
+    out << cell(one.name, 10) << cell(show_bytes(one.bytes), 11) << cell(count(one.in_use), 9)
+        << cell(show_bytes(one.free), 11) << cell(one.max == 0 ? "-" : count(one.max), 9) << cell(count(one.slabs), 8)
+        << cell(count(one.waits), 8) << cell(show_time(one.waited_ns), 11) << cell(count(one.grants), 8) << '\n';
   }
 }
 

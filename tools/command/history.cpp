@@ -7,6 +7,7 @@ namespace stealth::command {
 namespace {
 
 constexpr std::size_t kMostColumns = 600;
+constexpr std::uint64_t kRateOver = 2'000'000'000;  // nanoseconds
 
 }  // namespace
 
@@ -24,13 +25,16 @@ void History::note(View const& view) {
   }
   column_ = std::max(column_, column);
   held_.back() = std::max(held_.back(), static_cast<double>(figures.held));
-  if (at_ != 0 && figures.at_ns > at_ && figures.waits >= count_) {
-    auto const more = static_cast<double>(figures.waits - count_);
-    waits_.back() += more;
-    rate_ = more * 1e9 / static_cast<double>(figures.at_ns - at_);
-  }
-  at_ = figures.at_ns;
-  count_ = figures.waits;
+  if (!marks_.empty() && (figures.at_ns < marks_.back().at || figures.waits < marks_.back().waits)) marks_.clear();
+  if (!marks_.empty()) waits_.back() += static_cast<double>(figures.waits - marks_.back().waits);
+  if (marks_.empty() || figures.at_ns > marks_.back().at) marks_.push_back({figures.at_ns, figures.waits});
+  while (marks_.size() > 2 && marks_[1].at + kRateOver <= figures.at_ns) marks_.erase(marks_.begin());
+}
+
+double History::waits_per_second() const {
+  if (marks_.size() < 2 || marks_.back().at == marks_.front().at) return 0;
+  return static_cast<double>(marks_.back().waits - marks_.front().waits) * 1e9 /
+         static_cast<double>(marks_.back().at - marks_.front().at);
 }
 
 std::vector<double> History::last(std::vector<double> const& columns, int count) {

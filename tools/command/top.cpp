@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kAnswerPatience{700};  // the screen stands still meanwhile
 constexpr int kLeastRows = 8, kLeastColumns = 40;
 constexpr std::size_t kLongestCapacity = 24;
+constexpr char kOfCapacity[] = "STEALTH_CAPACITY=";
 
 class Top {
  public:
@@ -72,9 +73,8 @@ class Top {
   void draw_foot(Screen& screen) {
     int const row = screen.rows() - 2;
     if (prompting_) {
-      std::string const prompt = " capacity: " + typed_ + "_";
-      screen.put(row, 0, prompt, Ink::bold);
-      screen.put(row, static_cast<int>(length_of(prompt)) + 2, message_, message_ink_);
+      screen.put(row - 1, 0, left(" " + message_, screen.columns()), message_ink_);
+      screen.put(row, 0, " capacity: " + typed_ + "_", Ink::bold);
     } else if (detail_ && !detail_->trouble().empty()) {
       screen.put(row, 0, left(" " + detail_->trouble(), screen.columns()), Ink::bad);
     } else if (!message_.empty()) {
@@ -159,6 +159,8 @@ class Top {
       say("");
     } else if (key == kEnter && change("capacity=" + typed_)) {
       prompting_ = false;
+    } else if (key == kEnter && message_.rfind(kOfCapacity, 0) == 0) {
+      message_.erase(0, sizeof kOfCapacity - 1);  // the prompt says so already
     }
   }
 

@@ -9,7 +9,6 @@
 namespace stealth::command {
 namespace {
 
-using observe::ClassRow;
 using observe::Figures;
 
 constexpr int kPairWidth = 20;     // a name and its figure
@@ -110,25 +109,24 @@ int DetailView::draw_figures(Screen& screen, int row, History const&) const {
 
 void DetailView::draw_classes(Screen& screen, int row, int width, int last) const {
   static constexpr std::array kOrders{"bytes", "size", "waits"};
-  std::vector<ClassRow const*> rows;
-  for (std::uint32_t i = 0; i < view_.snapshot.classes; ++i) rows.push_back(&view_.snapshot.class_rows[i]);
-  std::stable_sort(rows.begin(), rows.end(), [&](ClassRow const* a, ClassRow const* b) {
-    if (order_ == Order::size) return a->size < b->size;
-    return order_ == Order::waits ? a->waits > b->waits : bytes_in_use(*a) > bytes_in_use(*b);
+  std::vector<ClassLine> lines = class_lines(view_.snapshot);
+  std::stable_sort(lines.begin(), lines.end(), [&](ClassLine const& a, ClassLine const& b) {
+    if (order_ == Order::size) return a.size < b.size;
+    return order_ == Order::waits ? a.waits > b.waits : a.bytes > b.bytes;
   });
   auto const order = static_cast<std::size_t>(order_);
   screen.put(row, 0, right("CLASS", 9) + right("BYTES", 9) + right("IN USE", 8) + right("FREE", 9) + right("WAITS", 7),
              Ink::bold, width);
   screen.put(row, 43, std::string("by ") + kOrders[order], Ink::dim, width);
   int const room = last - row;
-  int const hidden = std::max(0, static_cast<int>(rows.size()) - room);
+  int const hidden = std::max(0, static_cast<int>(lines.size()) - room);
   auto const from = static_cast<std::size_t>(std::clamp(scrolled_, 0, hidden));
-  for (std::size_t i = from; i < rows.size() && row < last; ++i) {
-    ClassRow const& one = *rows[i];
+  for (std::size_t i = from; i < lines.size() && row < last; ++i) {
+    ClassLine const& one = lines[i];
     std::string const limit = one.max == 0 ? "" : " max " + count(one.max);
     screen.put(++row, 0,
-               right(show_bytes(one.size), 9) + right(show_bytes(bytes_in_use(one)), 9) + right(count(one.in_use), 8) +
-                   right(show_bytes(bytes_free(one)), 9) + right(count(one.waits), 7) + limit,
+               right(one.name, 9) + right(show_bytes(one.bytes), 9) + right(count(one.in_use), 8) +
+                   right(show_bytes(one.free), 9) + right(count(one.waits), 7) + limit,
                Ink::plain, width);
   }
 }

@@ -60,6 +60,11 @@ def proc_fields(pid):
         return stat.read().rpartition(") ")[2].split()
 
 
+def command_line(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as text:
+        return text.read()
+
+
 def namespace(kind):
     return int(os.readlink(f"/proc/self/ns/{kind}").partition("[")[2].rstrip("]"))
 
@@ -123,7 +128,7 @@ class Sleeper:
         self.child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL)
         self.pid = self.child.pid
         # What exec does shows late: the page is made for the image that stays.
-        while b"sleep" not in open(f"/proc/{self.pid}/cmdline", "rb").read():
+        while command_line(self.pid) != b"sleep\x00600\x00":
             time.sleep(0.01)
         self.page = plain_page(self.pid, program)
         if change is not None:
