@@ -219,7 +219,7 @@ void draw_help(Screen& screen) {
       "c                              change the capacity: a size, N%, auto or none",
       "m                              next mode: enforce, observe, off",
       "p                              heap profile on (512k) and off",
-      "s                              next order",
+      "s                              next order, by the column marked *",
       "r                              draw anew",
       "q                              quit",
       "",

@@ -1,6 +1,5 @@
 // stealth top: one process from near.
 #include <algorithm>
-#include <array>
 
 #include "amounts.hpp"
 #include "command.hpp"
@@ -12,8 +11,8 @@ namespace {
 using observe::Figures;
 
 constexpr int kPairWidth = 20;     // a name and its figure
-constexpr int kClassesWidth = 47;  // the table of classes
-constexpr int kWaitingWidth = 30;  // that of the threads
+constexpr int kClassesWidth = 48;  // the table of classes
+constexpr int kWaitingWidth = 27;  // that of the threads
 constexpr int kLabelWidth = 7;     // before the bar and the lines below it
 constexpr int kFigureWidth = 22;   // behind them
 
@@ -108,36 +107,36 @@ int DetailView::draw_figures(Screen& screen, int row, History const&) const {
 }
 
 void DetailView::draw_classes(Screen& screen, int row, int width, int last) const {
-  static constexpr std::array kOrders{"bytes", "size", "waits"};
   std::vector<ClassLine> lines = class_lines(view_.snapshot);
   std::stable_sort(lines.begin(), lines.end(), [&](ClassLine const& a, ClassLine const& b) {
     if (order_ == Order::size) return a.size < b.size;
     return order_ == Order::waits ? a.waits > b.waits : a.bytes > b.bytes;
   });
-  auto const order = static_cast<std::size_t>(order_);
-  screen.put(row, 0, right("CLASS", 9) + right("BYTES", 9) + right("IN USE", 8) + right("FREE", 9) + right("WAITS", 7),
+  auto const title = [&](char const* name, Order order) { return (order_ == order ? "*" : "") + std::string(name); };
+  screen.put(row, 0,
+             right(title("CLASS", Order::size), 9) + right(title("BYTES", Order::bytes), 9) + right("IN USE", 7) +
+                 right("FREE", 9) + right("MAX", 7) + right(title("WAITS", Order::waits), 7),
              Ink::bold, width);
-  screen.put(row, 43, std::string("by ") + kOrders[order], Ink::dim, width);
   int const room = last - row;
   int const hidden = std::max(0, static_cast<int>(lines.size()) - room);
   auto const from = static_cast<std::size_t>(std::clamp(scrolled_, 0, hidden));
   for (std::size_t i = from; i < lines.size() && row < last; ++i) {
     ClassLine const& one = lines[i];
-    std::string const limit = one.max == 0 ? "" : " max " + count(one.max);
     screen.put(++row, 0,
-               right(one.name, 9) + right(show_bytes(one.bytes), 9) + right(count(one.in_use), 8) +
-                   right(show_bytes(one.free), 9) + right(count(one.waits), 7) + limit,
+               right(one.name, 9) + right(show_bytes(one.bytes), 9) + right(count(one.in_use), 7) +
+                   right(show_bytes(one.free), 9) + right(one.max == 0 ? "-" : count(one.max), 7) +
+                   right(count(one.waits), 7),
                Ink::plain, width);
   }
 }
 
 void DetailView::draw_waiting(Screen& screen, int row, int column, int last) const {
   auto const& rows = view_.snapshot.waiting_rows;
-  screen.put(row, column, right("THREAD", 8) + right("WAITS FOR", 11) + "  WANTS", Ink::bold);
+  screen.put(row, column, right("THREAD", 8) + right("WAITS FOR", 10) + "  WANTS", Ink::bold);
   for (std::uint32_t i = 0; i < view_.snapshot.waiting && row < last; ++i) {
     std::string const wants = rows[i].bytes == 0 ? "max " + show_bytes(rows[i].size) : show_bytes(rows[i].bytes);
     screen.put(++row, column,
-               right(std::to_string(rows[i].thread), 8) + right(show_time(view_.waited(rows[i])), 11) + "  " + wants,
+               right(std::to_string(rows[i].thread), 8) + right(show_time(view_.waited(rows[i])), 10) + "  " + wants,
                Ink::warning);
   }
   if (view_.snapshot.waiting == 0) screen.put(row + 1, column + 2, "no thread waits", Ink::dim);
@@ -155,8 +154,8 @@ void DetailView::draw(Screen& screen, Histories const& histories) {
   int const row = draw_figures(screen, 5, history) + 1;
   int const last = screen.rows() - 3;  // a message and the keys stand below
   if (screen.columns() >= kClassesWidth + kWaitingWidth) {
-    draw_classes(screen, row, kClassesWidth + 3, last);
-    draw_waiting(screen, row, screen.columns() >= 100 ? 64 : kClassesWidth + 4, last);
+    draw_classes(screen, row, kClassesWidth, last);
+    draw_waiting(screen, row, screen.columns() >= 100 ? 64 : kClassesWidth + 2, last);
   } else {
     draw_classes(screen, row, screen.columns(), last);
   }
