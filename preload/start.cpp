@@ -19,12 +19,13 @@
 #include "locks.hpp"
 #include "next.hpp"
 #include "no_waits.hpp"
-#include "observe/control_page.hpp"
+#include "observe/profile.hpp"
 #include "os/os.hpp"
 #include "pool/control.hpp"
 #include "pool/live.hpp"
 #include "statistics.hpp"
 #include "steering.hpp"
+#include "unwinder.hpp"
 
 namespace stealth {
 
@@ -104,17 +105,20 @@ std::size_t reservation_bytes() {
 void before_fork() {
   control_before_fork();
   fork_prepare();
+  observe::profile::fork_prepare();
 }
 
 void after_fork_in_parent() {
+  observe::profile::fork_in_parent();
   fork_in_parent();
   control_after_fork_in_parent();
 }
 
 void after_fork_in_child() {
+  observe::profile::fork_in_child();
   fork_in_child();
   control_after_fork_in_child();
-  observe::control_page_fork_in_child();
+  errands_fork_in_child();
   reset_statistics_buffer();
   g_owning_process = os::process_id();
 }
@@ -128,6 +132,7 @@ void start_engine() {
   if (!served) g_settings.stats = {};
   if (!served || origin.secure) g_settings.control = config::Control::off;
   live::begin(g_settings);
+  live::profile_by(profile_each);
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   if (!served || g_settings.classes.kind == config::Classes::Kind::none) return;
   g_budget.report_holders_by(say_who_holds);
@@ -147,6 +152,7 @@ void start_engine() {
   configure_classes();
   publish_classes();
   permit_keeper(g_owning_process);
+  if (g_settings.profile.interval != 0) profile_each(g_settings.profile.interval);
   if (!preallocate())
     report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
   remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",
@@ -157,10 +163,11 @@ void start_engine() {
 // Before the program's own constructors, if no allocation has come first.
 __attribute__((constructor(101))) void start_at_load() {
   start();
-  show_and_obey();
+  begin_errands();
   next::resolve();
   find_waitless_places();
   find_locks();
+  load_unwinder_at_start();
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include "arena/arena.hpp"
 #include "base/report.hpp"
 #include "observe/control_page.hpp"
+#include "observe/profile.hpp"
+#include "pool/live.hpp"
 #include "start.hpp"
 
 namespace stealth {
@@ -13,6 +15,8 @@ namespace stealth {
 namespace {
 
 constexpr char kVersion[] = STEALTH_VERSION;
+
+constexpr std::uint32_t kTopHolders = 10;
 
 constinit Mutex g_buffer_mutex;
 constinit StatisticsBuffer* g_buffer = nullptr;
@@ -80,15 +84,14 @@ bool expand(std::string_view pattern, Text& path) {
   return !path.cut();
 }
 
-void write_exit_statistics() {
+// A file holds the last figures only.
+void write_statistics(Gatherer by) {
   config::Stats const& wanted = settings().stats;
-  if (wanted.when != config::Stats::When::exit) return;
-  int const saved = errno;
   StatisticsBuffer& text = statistics_buffer();
   if (wanted.format == config::Stats::Format::json) {
-    write_json(text);
+    write_json(text, by);
   } else {
-    write_text(text);
+    write_text(text, by);
   }
   FixedText<1100> path;
   int file = 2;
@@ -101,12 +104,26 @@ void write_exit_statistics() {
     report("STEALTH_STATS: cannot write ", wanted.path.view(), " (", file < 0 ? "error " : "", file < 0 ? -file : 0,
            "); the statistics are lost; name a file in a folder that this user may write");
   }
-  errno = saved;
+}
+
+void write_exit_profile() {
+  config::Profile const wanted = live::profile();
+  if (wanted.interval == 0 || wanted.path.empty()) return;
+  FixedText<1100> path;
+  int const error = expand(wanted.path.view(), path)
+                        ? observe::profile::dump(observe::profile::What::heap, path.view().data())
+                        : ENAMETOOLONG;
+  if (error != 0)
+    report("STEALTH_PROFILE: cannot write ", wanted.path.view(), " (error ", error,
+           "); the profile is lost; name a file in a folder that this user may write");
 }
 
 // Runs after the program's own exit handlers.
 __attribute__((destructor(101))) void at_the_end() {
-  write_exit_statistics();
+  int const saved = errno;
+  if (settings().stats.when != config::Stats::When::off) write_statistics(Gatherer::thread);
+  write_exit_profile();
+  errno = saved;
   if (os::process_id() != owning_process()) return;
   g_budget.group().leave();
   observe::end_control_page();
@@ -124,17 +141,19 @@ void release_statistics_buffer() noexcept { g_buffer_mutex.unlock(); }
 
 void reset_statistics_buffer() noexcept { g_buffer_mutex.reset(); }
 
-Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context, bool while_waiting) noexcept {
-  EngineFacts const engine = (while_waiting ? gather_facts_while_waiting : gather_facts)(each, context);
+Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context, Gatherer by) noexcept {
+  EngineFacts const engine = (by == Gatherer::thread    ? gather_facts
+                              : by == Gatherer::waiting ? gather_facts_while_waiting
+                                                        : gather_facts_as_keeper)(each, context);
   return {engine, g_budget.facts(), next::facts(), g_arena.free_dirty_bytes()};
 }
 
-void write_json(Text& out) noexcept {
+void write_json(Text& out, Gatherer by) noexcept {
   Rows rows{out};
   out << "{\"version\":\"" << kVersion << "\",\"pid\":" << os::process_id() << ",\"program\":";
   quote(out, program_name());
   out << ",\"classes\":[";
-  Statistics const s = gather_statistics(json_class, &rows);
+  Statistics const s = gather_statistics(json_class, &rows, by);
   StallFacts const& w = s.stalls;
   out << "],\n\"capacity\":" << shown_capacity() << ",\"held\":" << w.held << ",\"peak_held\":" << w.peak_held
       << ",\"used\":" << w.used << ",\"over_bytes\":" << w.over_bytes << ",\"live\":" << s.engine.live
@@ -151,17 +170,19 @@ void write_json(Text& out) noexcept {
   out << "]}}\n";
 }
 
+// After what the classes hold, which stacks do, where that is known.
 void say_who_holds() noexcept {
   StatisticsBuffer& text = statistics_buffer();
-  write_text(text, true);
+  write_text(text, Gatherer::waiting);
+  if (observe::profile::interval() != 0) observe::profile::write_top(text, kTopHolders);
   os::write_all(2, text.view().data(), text.view().size());
   release_statistics_buffer();
 }
 
-void write_text(Text& out, bool while_waiting) noexcept {
+void write_text(Text& out, Gatherer by) noexcept {
   Rows rows{out};
   out << "stealth: statistics of " << program_name() << ", process " << os::process_id() << '\n';
-  Statistics const s = gather_statistics(text_class, &rows, while_waiting);
+  Statistics const s = gather_statistics(text_class, &rows, by);
   StallFacts const& w = s.stalls;
   out << "stealth: held " << Bytes{w.held} << " (peak " << Bytes{w.peak_held} << "), live " << Bytes{s.engine.live}
       << ", large " << Bytes{s.engine.large_bytes} << ", explicit pools " << Bytes{g_budget.held_outside()}
@@ -185,6 +206,21 @@ void write_xml(Text& out) noexcept {
   out << "</sizes>\n</heap>\n<total type=\"mmap\" count=\"" << s.engine.large_calls << "\" size=\""
       << s.engine.large_bytes << "\"/>\n<system type=\"current\" size=\"" << s.stalls.held
       << "\"/>\n<system type=\"max\" size=\"" << s.stalls.peak_held << "\"/>\n</malloc>\n";
+}
+
+std::uint64_t write_statistics_when_due() noexcept {
+  config::Stats const& wanted = settings().stats;
+  if (wanted.when != config::Stats::When::interval) return 0;
+  static constinit std::uint64_t next_ns = 0;
+  static constinit int process = 0;  // a forked child begins anew
+  std::uint64_t const now = os::monotonic_ns();
+  if (process != owning_process()) next_ns = now + wanted.interval;
+  process = owning_process();
+  if (now >= next_ns) {
+    write_statistics(Gatherer::keeper);
+    next_ns = now + wanted.interval;
+  }
+  return next_ns - now;
 }
 
 }  // namespace stealth

@@ -15,8 +15,10 @@ struct Statistics {
   next::Facts passed_on;
   std::uint64_t free_dirty;
 };
+// By whom: a thread of the program's, one that is in the slow path (a last report), the keeper.
+enum class Gatherer : std::uint8_t { thread, waiting, keeper };
 [[nodiscard]] Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context,
-                                           bool while_waiting = false) noexcept;
+                                           Gatherer by = Gatherer::thread) noexcept;
 
 using StatisticsBuffer = FixedText<16384>;
 // One buffer for the process, locked until it is released.
@@ -24,10 +26,13 @@ using StatisticsBuffer = FixedText<16384>;
 void release_statistics_buffer() noexcept;
 void reset_statistics_buffer() noexcept;  // in a forked child, whose holder is not there
 
-void write_text(Text& out, bool while_waiting = false) noexcept;
+void write_text(Text& out, Gatherer by = Gatherer::thread) noexcept;
 // Who holds the memory, on stderr: what the policy `abort` says before it ends the process.
 void say_who_holds() noexcept;
-void write_json(Text& out) noexcept;
+void write_json(Text& out, Gatherer by = Gatherer::thread) noexcept;
 void write_xml(Text& out) noexcept;
+
+// What STEALTH_STATS wants at an interval, if it is due; by the keeper. In how many ns it is due next; 0: never.
+[[nodiscard]] std::uint64_t write_statistics_when_due() noexcept;
 
 }  // namespace stealth

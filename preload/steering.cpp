@@ -8,6 +8,7 @@
 #include "observe/control_page.hpp"
 #include "pool/live.hpp"
 #include "start.hpp"
+#include "statistics.hpp"
 
 namespace stealth {
 
@@ -32,15 +33,35 @@ void passed_on(std::uint64_t& calls, std::uint64_t& bytes) noexcept {
 constinit observe::Surroundings g_surroundings = {
     .program = nullptr, .library = STEALTH_VERSION, .print_settings = live::print, .set = set, .passed_on = passed_on};
 
+std::uint64_t run() noexcept {
+  std::uint64_t const page = observe::tend_control_page();
+  std::uint64_t const statistics = write_statistics_when_due();
+  return page == 0 ? statistics : statistics == 0 ? page : min(page, statistics);
+}
+
+constinit Errand const g_both = {run, observe::rest_at_control_page, observe::ring_control_page};
+constinit std::uint64_t g_from = kNeverWanted;
+
 }  // namespace
 
-void show_and_obey() noexcept {
-  config::Control const wanted = settings().control;
-  if (wanted == config::Control::off || g_arena.reserved_bytes() == 0) return;
+void begin_errands() noexcept {
+  config::Control const control = settings().control;
+  if (g_arena.reserved_bytes() == 0) return;
   g_surroundings.program = program_name();
-  bool const at_once = wanted == config::Control::on;
-  observe::begin_control_page(g_surroundings, at_once ? 0 : observe::kHeldForPage);
-  if (at_once) call_keeper();
+  std::uint64_t const for_page = control == config::Control::off  ? kNeverWanted
+                                 : control == config::Control::on ? 0
+                                                                  : observe::kHeldForPage;
+  if (for_page != kNeverWanted) observe::begin_control_page(g_surroundings, for_page);
+  g_from = settings().stats.when == config::Stats::When::interval ? 0 : for_page;
+  if (g_from == kNeverWanted) return;
+  g_errand = &g_both;
+  g_errand_from.store(g_from, std::memory_order_relaxed);
+  if (g_from == 0) call_keeper();
+}
+
+void errands_fork_in_child() noexcept {
+  observe::control_page_fork_in_child();
+  g_errand_from.store(g_from, std::memory_order_relaxed);
 }
 
 }  // namespace stealth

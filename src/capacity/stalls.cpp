@@ -6,6 +6,8 @@
 
 namespace stealth {
 
+constinit std::atomic<StallWitness*> g_stall_witness{nullptr};
+
 std::uint32_t Stalls::waiting(std::uint32_t kind, std::uint64_t bytes, std::uint64_t since_ns) noexcept {
   auto const thread = static_cast<std::uint32_t>(os::thread_id());
   for (std::uint32_t i = 0; i < kRows; ++i) {
@@ -37,11 +39,13 @@ void Stalls::after_fork_in_child() noexcept {
   }
 }
 
-void Stalls::waited(std::uint32_t kind, std::uint64_t ns, std::uint32_t row) noexcept {
-  if (row != kNoRow) {
-    rows_[row].since_ns.store(0, std::memory_order_relaxed);
-    rows_[row].thread.store(0, std::memory_order_release);
-  }
+void Stalls::ends_to_wait(std::uint32_t row) noexcept {
+  if (row == kNoRow) return;
+  rows_[row].since_ns.store(0, std::memory_order_relaxed);
+  rows_[row].thread.store(0, std::memory_order_release);
+}
+
+void Stalls::waited(std::uint32_t kind, std::uint64_t ns) noexcept {
   waits_.fetch_add(1, std::memory_order_relaxed);
   waited_ns_.fetch_add(ns, std::memory_order_relaxed);
   raise_to(longest_ns_, ns);

@@ -34,6 +34,10 @@ struct WaitingThread {
   std::uint32_t kind;
 };
 
+// Told of each call that has waited, at its end, by its own thread, which holds no lock. Null: nobody is.
+using StallWitness = void(std::uint64_t ns) noexcept;
+extern constinit std::atomic<StallWitness*> g_stall_witness;
+
 inline void raise_to(std::atomic<std::uint64_t>& record, std::uint64_t value) noexcept {
   std::uint64_t seen = record.load(std::memory_order_relaxed);
   while (value > seen && !record.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
@@ -43,10 +47,11 @@ inline void raise_to(std::atomic<std::uint64_t>& record, std::uint64_t value) no
 // Counts them. Any thread, no lock.
 class Stalls {
  public:
-  // A call begins to wait; its row, to be given to waited(). Threads that find all rows taken are counted, not shown.
+  // A call begins to wait, or ends to; its row. Threads that find all rows taken are counted, not shown.
   static constexpr std::uint32_t kRows = 64, kNoRow = ~std::uint32_t{0};
   [[nodiscard]] std::uint32_t waiting(std::uint32_t kind, std::uint64_t bytes, std::uint64_t since_ns) noexcept;
-  void waited(std::uint32_t kind, std::uint64_t ns, std::uint32_t row) noexcept;
+  void ends_to_wait(std::uint32_t row) noexcept;
+  void waited(std::uint32_t kind, std::uint64_t ns) noexcept;
   void slept(std::uint64_t ns) noexcept { raise_to(longest_sleep_ns_, ns); }
   void granted(std::uint32_t kind) noexcept {
     grants_.fetch_add(1, std::memory_order_relaxed);

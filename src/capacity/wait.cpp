@@ -40,9 +40,16 @@ Wait::~Wait() {
     charge_.account->in_vain = 0;
     if (charge_.account->trust < kMostTrust) ++charge_.account->trust;
   }
-  if (begun()) budget_.stalls_.waited(place_.kind, os::monotonic_ns() - began_ns_, row_);
+  std::uint64_t const waited = begun() ? os::monotonic_ns() - began_ns_ : 0;
+  if (begun()) {
+    budget_.stalls_.ends_to_wait(row_);
+    budget_.stalls_.waited(place_.kind, waited);
+  }
   budget_.settle(*charge_.account);
   if (joined_ && budget_.has_waiters()) budget_.hand_out();  // it stood before others
+  if (!begun()) return;
+  if (StallWitness* const witness = g_stall_witness.load(std::memory_order_acquire); witness != nullptr)
+    witness(waited);
 }
 
 Verdict Wait::step(bool for_pages) noexcept {

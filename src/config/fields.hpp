@@ -109,6 +109,4 @@ bool only_default(Config const& config) noexcept {
   return config.*Member == defaults.*Member;
 }
 
-inline bool all_but_interval(Config const& config) noexcept { return config.stats.when != Stats::When::interval; }
-
 }  // namespace stealth::config

@@ -153,7 +153,6 @@ inline constexpr std::array settings{
          .default_value = "off",
          .accepted = "off, or exit or an interval of 100ms to 1440m, with :text or :json and :FILE",
          .live = detail::at_start,
-         .works = all_but_interval,
          .help = "statistics at exit or at intervals, to stderr or a file; %p in its name is the process id"}),
     detail::row<WordField<&Config::control, control_words>>(
         {.variable = "STEALTH_CONTROL",
@@ -168,7 +167,6 @@ inline constexpr std::array settings{
          .default_value = "off",
          .accepted = "off, or bytes with k, m, g or t, 1 to 1t, with :FILE",
          .live = detail::is_live,
-         .works = only_default<&Config::profile>,
          .help = "mean bytes between samples of the heap profile; %p in the file's name is the process id"}),
     detail::row<GroupField>(
         {.variable = "STEALTH_GROUP",

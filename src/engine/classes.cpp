@@ -11,6 +11,8 @@ constinit std::uint8_t g_serving[kClassesBySize];
 
 namespace {
 
+constinit std::atomic<bool> g_counted{false};
+
 constexpr std::size_t kLinearEnd = 128;
 
 // Blocks that a thread's list holds: 4 KiB worth at first, up to 32 KiB worth (16 above 1 KiB), but never less than
@@ -107,12 +109,19 @@ void hide_classes() noexcept {
 }
 
 void show_classes() noexcept {
-  for (std::size_t i = 0; i < kClassesBySize; ++i)
-    __atomic_store_n(&g_bin_of[i], static_cast<std::uint16_t>(g_serving[i] << kBinShift), __ATOMIC_RELAXED);
+  // While sampling, blocks come from the lists of counted ones, and spans from the slow path.
+  bool const counted = g_counted.load(std::memory_order_relaxed);
+  std::size_t const first = counted ? kLists : 0;
+  for (std::size_t i = 0; i < kClassesBySize; ++i) {
+    std::size_t const bin = g_serving[i] == 0 ? 0 : (first + g_serving[i]) << kBinShift;
+    __atomic_store_n(&g_bin_of[i], static_cast<std::uint16_t>(bin), __ATOMIC_RELAXED);
+  }
   for (std::uint32_t i = 0; i < kSpanLists; ++i) {
-    auto const bin = static_cast<std::uint16_t>((kClasses + i) << kBinShift);
-    __atomic_store_n(&g_bin_of[kClassesBySize + i], bin, __ATOMIC_RELAXED);
+    std::size_t const bin = counted ? 0 : (kClasses + i) << kBinShift;
+    __atomic_store_n(&g_bin_of[kClassesBySize + i], static_cast<std::uint16_t>(bin), __ATOMIC_RELAXED);
   }
 }
+
+void count_blocks(bool counted) noexcept { g_counted.store(counted, std::memory_order_relaxed); }
 
 }  // namespace stealth

@@ -124,5 +124,7 @@ void publish_classes();
 // Sends every malloc to the slow path, and ends that.
 void hide_classes() noexcept;
 void show_classes() noexcept;
+// From the next show_classes() on, malloc looks at the lists of counted blocks (sampling.hpp), or no longer.
+void count_blocks(bool counted) noexcept;
 
 }  // namespace stealth

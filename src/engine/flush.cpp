@@ -16,6 +16,7 @@ constinit Mutex g_mutex;
 constinit std::atomic<std::uint32_t> g_epoch{0};     // of the last request
 constinit std::atomic<std::uint64_t> g_until_ns{0};  // 0: the table is as it should be
 constinit std::atomic<std::uint64_t> g_requested_ns{0};
+constinit std::atomic<void (*)() noexcept> g_work{nullptr};
 
 }  // namespace
 
@@ -29,6 +30,19 @@ void request_flush() noexcept {
   g_mutex.unlock();
 }
 
+void publish_counting(bool counted) noexcept {
+  Hold hold(g_mutex);
+  count_blocks(counted);
+  // While threads are called in, the table is put back soon anyway.
+  if (g_until_ns.load(std::memory_order_relaxed) == 0) show_classes();
+}
+
+void call_in(void (*work)() noexcept) noexcept {
+  g_work.store(work, std::memory_order_release);
+  g_requested_ns.store(0, std::memory_order_relaxed);
+  request_flush();
+}
+
 bool flush_requested() noexcept { return g_until_ns.load(std::memory_order_relaxed) != 0; }
 
 void answer_flush() noexcept {
@@ -38,6 +52,10 @@ void answer_flush() noexcept {
     Hold hold(heap->lock);
     heap->release_unused(true);
   }
+  if (g_work.load(std::memory_order_relaxed) != nullptr) {
+    if (t_thread.no_waits != 0 || !g_outside.may_wait()) return;  // the table stays as it is for the next one
+    if (auto* const work = g_work.exchange(nullptr, std::memory_order_acquire); work != nullptr) work();
+  }
   if (os::monotonic_ns() < g_until_ns.load(std::memory_order_acquire) || !g_mutex.try_lock()) return;
   show_classes();
   g_until_ns.store(0, std::memory_order_release);
@@ -46,6 +64,7 @@ void answer_flush() noexcept {
 
 void end_flush_in_child() noexcept {
   g_mutex.reset();
+  g_work.store(nullptr, std::memory_order_relaxed);
   show_classes();
   g_until_ns.store(0, std::memory_order_relaxed);
 }

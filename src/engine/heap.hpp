@@ -58,7 +58,7 @@ enum class Outcome : std::uint8_t {
 
 struct Heap {
   // The hot path: written by the owning thread alone, without the lock.
-  Bin bins[kLists] = {};
+  Bin bins[kLists + kClasses] = {};  // the classes', those of spans, and the classes' while sampling (sampling.hpp)
   ArenaView arena = {};
   std::uint32_t id = 0;
 
@@ -66,6 +66,9 @@ struct Heap {
   [[nodiscard]] Bin& bin_at(std::size_t offset) noexcept {
     return *reinterpret_cast<Bin*>(reinterpret_cast<char*>(bins) + offset);
   }
+
+  // Blocks of a class that have been counted; its limit is 0.
+  [[nodiscard]] Bin& counted(std::uint32_t c) noexcept { return bins[kLists + c]; }
 
   // The slow path: under `lock`, which the owner takes and, rarely, whoever trims, forks or counts.
   OwnerLock lock{};
@@ -89,6 +92,8 @@ struct Heap {
 
   os::ThreadMark mark{};
   bool locked_for_fork = false;
+  std::int64_t until_sample = 0;  // its thread's alone, as the two that follow (sampling.cpp)
+  std::uint32_t sampling_epoch = 0, sampling_random = 0;
   bool collecting = false;       // what comes back now was freed before
   bool lost = false;             // its thread died within the slow path: nobody touches it any more
   std::uint8_t ended_ticks = 0;  // how often the keeper has found its thread ended
@@ -108,6 +113,8 @@ struct Heap {
   // The list was full: makes room in it.
   void overflow(std::uint32_t c) noexcept;
   void flush_bin(std::uint32_t c) noexcept;
+  // What was counted and not handed out goes back to the list.
+  void uncount(std::uint32_t c) noexcept;
   void raise_limit(Bin& bin, std::uint32_t most, std::size_t block) noexcept;
 
   // --- pages inside of slabs (hollow.cpp); the caller holds the lock ---

@@ -260,7 +260,8 @@ EngineFacts gather_facts_while_busy(void (*each)(void*, ClassFacts const&), void
         for (Slab const* slab = slabs->front(); slab != nullptr; slab = List<Slab>::next(slab))
           chained += slab->free_blocks();
       }
-      std::uint64_t const listed = size_class.shared ? 0 : static_cast<std::uint64_t>(listed_now(heap.bins[c]));
+      std::uint64_t const listed =
+          size_class.shared ? 0 : static_cast<std::uint64_t>(listed_now(heap.bins[c]) + listed_now(heap.counted(c)));
       sum.slabs += mine.slabs;
       sum.blocks += mine.carved;
       sum.in_slabs += chained;

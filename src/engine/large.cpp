@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/check.hpp"
-#include "engine/slow.hpp"
+#include "engine/sampling.hpp"
 
 namespace stealth {
 
@@ -52,7 +52,7 @@ bool has_list(SpanRule const& rule, std::size_t bytes) {
 // What a span's map word says.
 std::uint32_t word_for(Span const* span) {
   std::size_t const bytes = span->pages * kPage;
-  if (!has_list(g_classes.rules[span->rule], bytes) || span->moved) return kSpanWord;
+  if (!has_list(g_classes.rules[span->rule], bytes) || span->moved || span->sample != 0) return kSpanWord;
   return (kClasses + span_list(bytes)) << kBinShift;
 }
 
@@ -75,6 +75,7 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
   }
   span->pages = pages;
   span->rule = static_cast<std::uint32_t>(&rule - g_classes.rules);
+  span->sample = 0;
   ++heap.large_calls;
   ++heap.large_blocks;
   heap.large_pages += pages;
@@ -147,7 +148,10 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
     unmake_span(*heap, *rule, span);  // others were faster
     return Outcome::at_max;
   });
-  if (result == Outcome::done) return g_arena.memory_of(span);
+  if (result == Outcome::done) {
+    if (is_sampling()) count_span(*heap, span, size <= kMaxSmall ? size : bytes);
+    return g_arena.memory_of(span);
+  }
   return result == Outcome::refused ? out_of_memory() : pass_on(size, alignment, zeroed);
 }
 
@@ -157,6 +161,7 @@ void free_span(void* p, std::size_t offset) noexcept {
   SpanRule& rule = g_classes.rules[span->rule];
   std::uint32_t const word = g_arena.disown(span);
   if (word == 0) report_bad_free(p);  // another thread has just freed it
+  forget_sample(span);
   Heap* const own = own_heap();
   if (own != nullptr && is_listed_span(word))
     own->overflowed_span_lists |= std::uint32_t{1} << (list_in(word) - kClasses);
@@ -206,6 +211,7 @@ Outcome move_to_longer(Heap& heap, Span*& span, std::uint32_t slots, std::uint32
   static_cast<void>(g_arena.touch(target, span->pages, pages, rest));  // the rest of the last slot: cannot fail
   target->pages = span->pages;
   target->rule = span->rule;
+  target->sample = std::exchange(span->sample, 0);
   g_arena.set_owner(span, 1, 0);
   g_arena.set_owner(target, 1, kSpanWord);
   g_arena.free(span);
@@ -235,6 +241,7 @@ Outcome resize_span(void*& p, std::size_t size) noexcept {
     result = move_to_longer(*heap, span, slots, pages);
   }
   if (result != Outcome::done) return result;
+  if (is_sampling() || span->sample != 0) count_growth(*heap, span, span->pages * kPage, pages * kPage);
   Hold hold(heap->lock);
   heap->large_pages += std::uint64_t{pages} - span->pages;
   span->pages = pages;

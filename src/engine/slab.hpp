@@ -97,8 +97,9 @@ static_assert(kLists << kBinShift <= kSpanWord);
 
 // The rest of a large allocation's descriptor.
 struct Span : Run {
-  std::uint32_t pages;  // handed out; the run may be longer
-  std::uint32_t rule;   // index into g_classes.rules
+  std::uint32_t pages;   // handed out; the run may be longer
+  std::uint32_t rule;    // index into g_classes.rules
+  std::uint32_t sample;  // its number, where it is one (sampling.hpp); else 0
 };
 static_assert(sizeof(Span) <= kRunStride);
 

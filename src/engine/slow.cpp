@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "engine/keeper.hpp"
+#include "engine/sampling.hpp"
 
 namespace stealth {
 
@@ -79,7 +80,9 @@ void free_in_range(void* p) {
   }
 }
 
-void* allocate_block(std::uint32_t c, std::size_t alignment) {
+}  // namespace
+
+void* allocate_block(std::uint32_t c, std::size_t alignment) noexcept {
   SizeClass const& size_class = g_classes.classes[c];
   Heap* const heap = own_heap();
   if (heap == nullptr) return pass_on(size_class.block, alignment, false);
@@ -97,8 +100,6 @@ void* allocate_block(std::uint32_t c, std::size_t alignment) {
   if (result == Outcome::done) return block;
   return result == Outcome::refused ? out_of_memory() : pass_on(size_class.block, alignment, false);
 }
-
-}  // namespace
 
 constinit std::atomic<bool> g_started{false};
 
@@ -127,8 +128,12 @@ void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   if (flush_requested()) answer_flush();
   if (keeper_wanted(t_thread.own)) [[unlikely]]
     call_keeper();
-  if (size > kMaxSmall) return allocate_span(size, alignment, false);
-  if (std::uint32_t const c = serving_class(size); c != 0) return allocate_block(c, alignment);
+  if (size > kMaxSmall) {
+    void* const span = is_sampling() ? pop_counted_span(size) : nullptr;
+    return span != nullptr ? span : allocate_span(size, alignment, false);
+  }
+  if (std::uint32_t const c = serving_class(size); c != 0)
+    return is_sampling() ? allocate_counted(c, alignment) : allocate_block(c, alignment);
   return pass_on(size, alignment, false);
 }
 

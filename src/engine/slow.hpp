@@ -36,6 +36,9 @@ extern constinit std::atomic<bool> g_started;
 // heaps.cpp: the calling thread's heap, taken over or made at its first call; null if no memory can be had for one.
 [[nodiscard]] Heap* own_heap() noexcept;
 
+// slow.cpp
+[[nodiscard]] void* allocate_block(std::uint32_t c, std::size_t alignment) noexcept;
+
 // large.cpp
 [[nodiscard]] void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexcept;
 void free_span(void* p, std::size_t offset) noexcept;
@@ -89,9 +92,14 @@ template <class F>
 
 // flush.cpp: calls all threads in, so that they give back what their lists hold; at most every 20 ms.
 void request_flush() noexcept;
+// Has one thread that comes to the slow path soon, and might be held up there, do this once. What was to be done before
+// and nobody has come for is forgotten.
+void call_in(void (*work)() noexcept) noexcept;
 // What a thread does that is called in.
 void answer_flush() noexcept;
 [[nodiscard]] bool flush_requested() noexcept;
+// Which lists malloc looks at (count_blocks()), from now on.
+void publish_counting(bool counted) noexcept;
 void end_flush_in_child() noexcept;
 
 }  // namespace stealth

@@ -120,7 +120,8 @@ Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
   used_tick = g_tick.load(std::memory_order_relaxed);
   HeapClass& mine = classes[c];
   Bin& bin = bins[c];
-  if (bin.head != nullptr) {  // a signal handler has freed one meanwhile
+  if (counted(c).head != nullptr) uncount(c);
+  if (bin.head != nullptr) {  // a signal handler has freed one meanwhile, or sampling has ended
     block = bin.head;
     bin.head = bin.head->next;
     ++bin.room;
@@ -289,8 +290,21 @@ std::uint32_t Heap::push_run(std::uint32_t c, std::uint32_t most) noexcept {
   return count;
 }
 
+void Heap::uncount(std::uint32_t c) noexcept {
+  FreeBlock* const head = counted(c).head;
+  if (head == nullptr) return;
+  FreeBlock* tail = head;
+  std::int32_t count = 1;
+  for (; tail->next != nullptr; ++count) tail = tail->next;
+  counted(c) = {};
+  tail->next = bins[c].head;
+  bins[c].head = head;
+  bins[c].room -= count;
+}
+
 // Every block of the list goes back to its slab.
 void Heap::flush_bin(std::uint32_t c) noexcept {
+  uncount(c);
   Bin& bin = bins[c];
   while (bin.head != nullptr) static_cast<void>(push_run(c, ~std::uint32_t{0}));
   bin.room = bin.limit;

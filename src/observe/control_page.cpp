@@ -8,6 +8,7 @@
 #include "engine/keeper.hpp"
 #include "observe/page.hpp"
 #include "observe/page_file.hpp"
+#include "observe/profile.hpp"
 #include "observe/snapshot.hpp"
 #include "os/os.hpp"
 #include "stealth/error.h"
@@ -24,7 +25,7 @@ constexpr std::uint64_t kCostShare = 200;           // making snapshots takes at
 constexpr std::uint32_t kQuiet = 12;                // snapshots without a change
 
 constinit Surroundings const* g_surroundings = nullptr;
-constinit std::uint64_t g_from = kNeverWanted;
+constinit std::uint64_t g_from = 0;  // bytes held
 constinit std::atomic<bool> g_ended{false};
 
 // The keeper's alone, and that of the one thread of a forked child.
@@ -84,15 +85,40 @@ bool write_snapshot(std::uint64_t now) noexcept {
   return true;
 }
 
+// Takes `word` and a blank off the beginning, if that is what stands there.
+bool take(std::string_view& text, std::string_view word) noexcept {
+  bool const is_there = text.size() > word.size() && std::memcmp(text.data(), word.data(), word.size()) == 0;
+  if (!is_there || text[word.size()] != ' ') return false;
+  text.remove_prefix(word.size() + 1);
+  return true;
+}
+
+// The rest of the wish is the path, which ends with a NUL.
+int write_profile(profile::What what, std::string_view path, config::Line& why) noexcept {
+  if (profile::interval() == 0) {
+    why.add("STEALTH_PROFILE is off; set it first: profile=512k");
+    return STEALTH_NOT_SUPPORTED;
+  }
+  int const error = profile::dump(what, path.data());
+  if (error == 0) return STEALTH_OK;
+  why.add_escaped(path, 256).add(": cannot be written (error ").add(static_cast<std::uint64_t>(error)).add(")");
+  return STEALTH_INVALID_ARGUMENT;
+}
+
 void apply(std::string_view wish) noexcept {
   char text[kAnswerBytes];
   config::Line why{std::span(text, sizeof text - 1)};
-  constexpr std::string_view kSet = "set ";
+  std::string_view rest = wish;
   std::size_t const equals = wish.find('=');
-  bool const is_set = wish.size() > kSet.size() && std::memcmp(wish.data(), kSet.data(), kSet.size()) == 0;
-  if (is_set && equals != std::string_view::npos) {
-    std::string_view const name(wish.data() + kSet.size(), equals - kSet.size());
-    g_answer.error = g_surroundings->set(name, {wish.data() + equals + 1, wish.size() - equals - 1}, why);
+  if (take(rest, "set") && equals != std::string_view::npos) {
+    std::string_view const name(rest.data(), static_cast<std::size_t>(wish.data() + equals - rest.data()));
+    char const* const value = wish.data() + equals + 1;
+    g_answer.error =
+        g_surroundings->set(name, {value, static_cast<std::size_t>(wish.data() + wish.size() - value)}, why);
+  } else if (rest = wish; take(rest, "profile heap")) {
+    g_answer.error = write_profile(profile::What::heap, rest, why);
+  } else if (take(rest, "profile stalls")) {
+    g_answer.error = write_profile(profile::What::stalls, rest, why);
   } else {
     g_answer.error = STEALTH_INVALID_ARGUMENT;
     why.add("'").add_escaped(wish, 64).add("': not a wish that this version knows");
@@ -108,15 +134,19 @@ bool answer_wish() noexcept {
   if (number == 0 || number == g_state.answered) return true;
   if (!g_file.read_wish(g_wish)) return false;
   // Whoever wishes writes the text first; another wish may have come in between: then that one is answered.
-  std::size_t const length = ::strnlen(g_wish.text, sizeof g_wish.text);
+  g_wish.text[sizeof g_wish.text - 1] = '\0';
+  std::size_t const length = std::strlen(g_wish.text);
   apply({g_wish.text, length});
   g_state.answered = g_answer.number = g_wish.number;
   g_state.next_ns = 0;  // what has changed is shown at once
   return g_file.put_answer(g_answer);
 }
 
-std::uint64_t run() noexcept {
-  if (g_ended.load(std::memory_order_relaxed)) return 0;
+}  // namespace
+
+std::uint64_t tend_control_page() noexcept {
+  if (g_surroundings == nullptr || g_ended.load(std::memory_order_relaxed)) return 0;
+  if (!g_file.is_good() && g_budget.held() < g_from) return 0;
   std::uint64_t now = os::monotonic_ns();
   if (!see_to_page(now)) return kRetryNs;
   g_errand_from.store(0, std::memory_order_relaxed);  // from now on, however little is held
@@ -130,26 +160,19 @@ std::uint64_t run() noexcept {
   return g_state.next_ns > now ? g_state.next_ns - now : 1;
 }
 
-bool rest(std::uint64_t ns, bool (*may)() noexcept) noexcept {
+bool rest_at_control_page(std::uint64_t ns, bool (*may)() noexcept) noexcept {
   return g_file.is_good() && g_file.rest_at_bell(ns, may);
 }
 
-void wake() noexcept { g_file.ring(); }
-
-constinit Errand const g_page_errand = {run, rest, wake};
-
-}  // namespace
+void ring_control_page() noexcept { g_file.ring(); }
 
 void begin_control_page(Surroundings const& surroundings, std::uint64_t held) noexcept {
   g_surroundings = &surroundings;
   g_from = held;
-  g_errand = &g_page_errand;
-  g_errand_from.store(held, std::memory_order_relaxed);
 }
 
 void end_control_page() noexcept {
   g_ended.store(true, std::memory_order_relaxed);
-  g_errand_from.store(kNeverWanted, std::memory_order_relaxed);
   g_file.remove();
 }
 
@@ -157,7 +180,6 @@ void control_page_fork_in_child() noexcept {
   if (g_surroundings == nullptr) return;
   g_file.forget_in_child();
   g_state = {};
-  g_errand_from.store(g_from, std::memory_order_relaxed);
 }
 
 }  // namespace stealth::observe

@@ -29,8 +29,12 @@ struct Surroundings {
 
 inline constexpr std::uint64_t kHeldForPage = std::uint64_t{16} << 20;
 
-// Once, at start: from `held` bytes on there is a page. `surroundings` stays.
+// Once, at start: there is to be a page from `held` bytes on. `surroundings` stays.
 void begin_control_page(Surroundings const& surroundings, std::uint64_t held) noexcept;
+// The keeper's errand (engine/keeper.hpp).
+[[nodiscard]] std::uint64_t tend_control_page() noexcept;
+bool rest_at_control_page(std::uint64_t ns, bool (*may)() noexcept) noexcept;
+void ring_control_page() noexcept;
 // The process exits: takes the file away.
 void end_control_page() noexcept;
 // A child has none of its own yet. Its parent's is not to be touched.

@@ -7,6 +7,7 @@
 #include "capacity/budget.hpp"
 #include "engine/classes.hpp"
 #include "engine/outside.hpp"
+#include "observe/profile.hpp"
 
 namespace stealth::observe {
 
@@ -80,6 +81,8 @@ void take_snapshot(Snapshot& snapshot, Surroundings const& surroundings) noexcep
   now.group_members = g_budget.group().members();
   now.mode = static_cast<std::uint64_t>(limits.mode);
   now.policy = static_cast<std::uint64_t>(limits.on_exhausted);
+  now.profile_interval = profile::interval();
+  now.profile_samples = profile::live_samples();
   add_waiting(snapshot);
   std::memset(snapshot.settings, 0, sizeof snapshot.settings);
   config::Line settings{std::span(snapshot.settings, sizeof snapshot.settings - 1)};

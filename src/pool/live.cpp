@@ -20,6 +20,8 @@ constinit Mutex g_mutex;
 constinit config::Config g_settings[2];
 constinit std::atomic<std::uint32_t> g_current{0};
 constinit std::atomic<bool> g_putting_in_force{false};
+using ProfileEach = void(std::uint64_t interval) noexcept;
+constinit ProfileEach* g_profile_each = nullptr;
 
 config::Config const& current() noexcept { return g_settings[g_current.load(std::memory_order_relaxed)]; }
 
@@ -99,7 +101,9 @@ stealth_error change(config::Config& settings, std::string_view name, std::strin
     config::describe(problem, why);
     return STEALTH_INVALID_VALUE;
   }
-  if (setting->works != nullptr && !setting->works(settings)) {
+  bool const works = setting->works == nullptr || setting->works(settings);
+  bool const is_profile = setting->variable == "STEALTH_PROFILE";
+  if (!works || (is_profile && g_profile_each == nullptr && settings.profile.interval != 0)) {
     why.add(setting->variable).add("='").add_escaped(value, 96).add("': no effect yet in this version; leave it at ");
     why.add(setting->default_value);
     return STEALTH_NOT_SUPPORTED;
@@ -139,6 +143,8 @@ stealth_error set(std::string_view name, std::string_view value) noexcept {
     if (g_budget.group().joined()) g_budget.group().set_capacity(limits.capacity);
   }
   put_all_but_capacity(limits);
+  if (config::find_setting(name)->variable == "STEALTH_PROFILE" && g_profile_each != nullptr)
+    g_profile_each(current().profile.interval);
   g_putting_in_force.store(false, std::memory_order_relaxed);
   return STEALTH_OK;
 }
@@ -146,6 +152,13 @@ stealth_error set(std::string_view name, std::string_view value) noexcept {
 stealth_error check(std::string_view name, std::string_view value, config::Line& why) noexcept {
   config::Config settings;
   return change(settings, name, value, why);
+}
+
+void profile_by(void (*each)(std::uint64_t) noexcept) noexcept { g_profile_each = each; }
+
+config::Profile profile() noexcept {
+  Hold hold(g_mutex);
+  return current().profile;
 }
 
 void print(config::Line& into) noexcept {

@@ -22,6 +22,10 @@ void put_in_force() noexcept;
 // What set() would answer, with the reason in words where that is not STEALTH_OK.
 [[nodiscard]] stealth_error check(std::string_view name, std::string_view value, config::Line& why) noexcept;
 
+// Who turns the profile on and off, where there is one: told of STEALTH_PROFILE as it changes. Before other threads.
+void profile_by(void (*each)(std::uint64_t interval) noexcept) noexcept;
+[[nodiscard]] config::Profile profile() noexcept;
+
 // All settings in force: STEALTH_NAME=value, a line each.
 void print(config::Line& into) noexcept;
 

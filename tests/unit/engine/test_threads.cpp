@@ -132,7 +132,7 @@ TEST_F(Threads, DetachedCancelledAndExited) {
       pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
       ASSERT_EQ(pthread_create(&detached, &attributes, body, nullptr), 0);
       pthread_attr_destroy(&attributes);
-      ASSERT_TRUE(test::soon([] { return ended >= 2; }));
+      ASSERT_TRUE(test::soon([] { return ended == 3; }));
       until_gone(last_id);
     }
   }

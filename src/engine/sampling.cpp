@@ -1,0 +1,128 @@
+// See sampling.hpp.
+#include "engine/sampling.hpp"
+
+#include <utility>
+
+namespace stealth {
+
+constinit std::atomic<bool> g_sampling{false};
+
+namespace {
+
+constinit std::atomic<Sampler const*> g_sampler{nullptr};
+constinit std::atomic<std::uint32_t> g_epoch{0};  // of the distances
+
+// Bytes until the next sample of this thread is due.
+std::int64_t& distance(Heap& heap) noexcept {
+  std::uint32_t const epoch = g_epoch.load(std::memory_order_relaxed);
+  if (heap.sampling_epoch != epoch) {
+    heap.sampling_epoch = epoch;
+    if (heap.sampling_random == 0) heap.sampling_random = static_cast<std::uint32_t>(os::monotonic_ns() ^ heap.id) | 1;
+    heap.until_sample =
+        static_cast<std::int64_t>(g_sampler.load(std::memory_order_acquire)->draw(heap.sampling_random));
+  }
+  return heap.until_sample;
+}
+
+void take_sample(Heap& heap, Span* span, std::size_t bytes) noexcept {
+  Sampler const& sampler = *g_sampler.load(std::memory_order_acquire);
+  heap.until_sample = static_cast<std::int64_t>(sampler.draw(heap.sampling_random));
+  span->sample = sampler.taken(bytes);
+  // A list would hand it out again unseen.
+  if (span->sample != 0) g_arena.set_owner(span, 1, kSpanWord);
+}
+
+// Whether a request for a small block can be given a span.
+bool can_be_span() noexcept {
+  SpanRule const* const rule = g_classes.rule_for(kMaxSmall + 1);
+  return rule != nullptr && rule->unrounded;
+}
+
+// Moves what is in the list, or, of a longer one, kCounted blocks, at most `most`; how many.
+std::uint32_t take_counted(Bin& list, Bin& counted, std::uint32_t most) noexcept {
+  if (list.head == nullptr || most == 0) return 0;
+  auto const length = static_cast<std::uint32_t>(list.limit - list.room);
+  std::uint32_t count = length;
+  FreeBlock* rest = nullptr;
+  if (length > min(most, kCounted * 4)) {
+    FreeBlock* last = list.head;
+    for (count = 1; count < min(most, kCounted); ++count) last = last->next;
+    rest = std::exchange(last->next, nullptr);
+  }
+  counted = {std::exchange(list.head, rest), -static_cast<std::int32_t>(count), 0};
+  list.room += static_cast<std::int32_t>(count);
+  return count;
+}
+
+}  // namespace
+
+void begin_sampling(Sampler const& sampler) noexcept {
+  g_sampler.store(&sampler, std::memory_order_release);
+  g_epoch.fetch_add(1, std::memory_order_relaxed);
+  g_sampling.store(true, std::memory_order_seq_cst);
+  publish_counting(true);
+}
+
+void end_sampling() noexcept {
+  g_sampling.store(false, std::memory_order_seq_cst);
+  publish_counting(false);
+}
+
+void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept {
+  SizeClass const& size_class = g_classes.classes[c];
+  Heap* const heap = own_heap();
+  if (heap == nullptr || size_class.shared) return allocate_block(c, alignment);
+  Bin& counted = heap->counted(c);
+  if (counted.head == nullptr) {
+    std::int64_t& left = distance(*heap);
+    std::uint64_t const whole = left <= 0 ? 0 : static_cast<std::uint64_t>(left) / size_class.block;
+    if (whole == 0 && can_be_span()) return allocate_span(size_class.block, alignment, false);
+    Bin& list = heap->bins[c];
+    std::uint32_t const count = take_counted(list, counted, static_cast<std::uint32_t>(min(whole, std::uint64_t{~0u})));
+    left -= static_cast<std::int64_t>(max(count, 1u) * std::uint64_t{size_class.block});
+    if (count == 0) return allocate_block(c, alignment);
+  }
+  FreeBlock* const block = counted.head;
+  counted.head = block->next;
+  ++counted.room;
+  return block;
+}
+
+void* pop_counted_span(std::size_t size) noexcept {
+  Heap* const heap = t_thread.own;
+  if (heap == nullptr || size > kMaxListed) return nullptr;
+  std::uint32_t const list = span_list(size);
+  Bin& bin = heap->bins[kClasses + list];
+  FreeBlock* const block = bin.head;
+  std::int64_t& left = distance(*heap);
+  auto const bytes = static_cast<std::int64_t>(bytes_in_list(list));
+  if (block == nullptr || left <= bytes) return nullptr;
+  left -= bytes;
+  bin.head = block->next;
+  ++bin.room;
+  g_arena.set_owner(g_arena.run_at(g_arena.offset_of(block) >> kSlotShift), 1, (kClasses + list) << kBinShift);
+  return block;
+}
+
+void count_span(Heap& heap, Span* span, std::size_t bytes) noexcept {
+  std::int64_t& left = distance(heap);
+  left -= static_cast<std::int64_t>(bytes);
+  if (left <= 0) take_sample(heap, span, bytes);
+}
+
+void count_growth(Heap& heap, Span* span, std::size_t before, std::size_t bytes) noexcept {
+  if (span->sample != 0) {
+    g_sampler.load(std::memory_order_acquire)->resized(span->sample, bytes);
+  } else if (bytes > before) {
+    std::int64_t& left = distance(heap);
+    left -= static_cast<std::int64_t>(bytes - before);
+    if (left <= 0) take_sample(heap, span, bytes);
+  }
+}
+
+void forget_sample(Span* span) noexcept {
+  if (std::uint32_t const sample = std::exchange(span->sample, 0); sample != 0)
+    g_sampler.load(std::memory_order_acquire)->freed(sample);
+}
+
+}  // namespace stealth

@@ -1,0 +1,247 @@
+// See profile.hpp.
+#include "observe/profile.hpp"
+
+#include <atomic>
+#include <cstring>
+
+#include "base/mutex.hpp"
+#include "capacity/stalls.hpp"
+#include "engine/outside.hpp"
+#include "engine/sampling.hpp"
+#include "observe/dump.hpp"
+#include "observe/stacks.hpp"
+#include "os/os.hpp"
+
+namespace stealth::observe::profile {
+
+namespace {
+
+constexpr std::uint32_t kMostSamples = 1 << 18;
+constexpr std::uint32_t kNone = 0;
+
+struct Sample {
+  std::uint32_t stack;
+  std::uint32_t next_free;  // the next number that is free, where this one is
+  std::uint64_t bytes;
+};
+
+constinit Mutex g_mutex;  // a leaf; guards the three that follow
+constinit Stacks g_stacks;
+constinit Sample* g_samples = nullptr;  // numbered from 1
+constinit std::uint32_t g_samples_used = 0, g_first_free = kNone;
+
+constinit std::atomic<Unwind*> g_unwind{nullptr};
+constinit std::atomic<std::uint64_t> g_interval{0}, g_last_interval{0};
+constinit Own g_own = {};
+constinit std::atomic<std::uint64_t> g_live{0};
+
+std::uint32_t next_random(std::uint32_t& state) noexcept {  // xorshift32 (Marsaglia, 2003)
+  state ^= state << 13;
+  state ^= state >> 17;
+  state ^= state << 5;
+  return state;
+}
+
+// The natural logarithm of 1/u, u = (random + 1) / 2^32, to seven digits: of the mantissa m = 1 + f by the series of
+// 2 atanh(f / (2 + f)).
+double minus_log_of(std::uint32_t random) noexcept {
+  std::uint64_t const u = std::uint64_t{random} + 1;
+  int const exponent = 63 - __builtin_clzll(u);
+  double const m = static_cast<double>(u) / static_cast<double>(std::uint64_t{1} << exponent);
+  double const t = (m - 1) / (m + 1);
+  double const t2 = t * t;
+  double const log_m = 2 * t * (1 + t2 * (1. / 3 + t2 * (1. / 5 + t2 * (1. / 7 + t2 * (1. / 9 + t2 / 11)))));
+  constexpr double kLog2 = 0.69314718055994531;
+  return (32 - exponent) * kLog2 - log_m;
+}
+
+std::uint64_t draw(std::uint32_t& random) noexcept {
+  double const bytes =
+      static_cast<double>(g_interval.load(std::memory_order_relaxed)) * minus_log_of(next_random(random));
+  return static_cast<std::uint64_t>(bytes) + 1;
+}
+
+bool is_own(void const* frame) noexcept { return frame >= g_own.begin && frame < g_own.end; }
+
+// Not where the loader's lock may be held by this thread, or its lists be half changed.
+bool may_unwind() noexcept { return t_thread.no_waits == 0 && g_outside.may_wait(); }
+
+std::uint32_t unwind(void** frames) noexcept {
+  Unwind* const how = g_unwind.load(std::memory_order_acquire);
+  if (how == nullptr || !may_unwind()) return 0;
+  int const found = how(frames, kMostFrames);
+  std::uint32_t const depth = found < 0 ? 0 : static_cast<std::uint32_t>(found);
+  std::uint32_t own = 0;
+  while (own < depth && is_own(frames[own])) ++own;
+  std::memmove(frames, frames + own, (depth - own) * sizeof(void*));
+  return depth - own;
+}
+
+std::uint32_t taken(std::size_t bytes) noexcept {
+  void* frames[kMostFrames];
+  std::uint32_t const depth = unwind(frames);
+  Hold hold(g_mutex);
+  std::uint32_t number = g_first_free;
+  if (number != kNone) {
+    g_first_free = g_samples[number].next_free;
+  } else if (g_samples_used + 1 < kMostSamples) {
+    number = ++g_samples_used;
+  } else {
+    return 0;
+  }
+  std::uint32_t const at = g_stacks.find_or_add(frames, depth);
+  Stack& stack = g_stacks.at(at);
+  ++stack.live;
+  ++stack.all;
+  stack.live_bytes += bytes;
+  stack.all_bytes += bytes;
+  g_samples[number] = {at, kNone, bytes};
+  g_live.fetch_add(1, std::memory_order_relaxed);
+  return number;
+}
+
+void resized(std::uint32_t number, std::size_t bytes) noexcept {
+  Hold hold(g_mutex);
+  Sample& sample = g_samples[number];
+  g_stacks.at(sample.stack).live_bytes += bytes - sample.bytes;
+  sample.bytes = bytes;
+}
+
+void freed(std::uint32_t number) noexcept {
+  Hold hold(g_mutex);
+  Sample& sample = g_samples[number];
+  Stack& stack = g_stacks.at(sample.stack);
+  --stack.live;
+  stack.live_bytes -= sample.bytes;
+  sample = {0, g_first_free, 0};
+  g_first_free = number;
+  g_live.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void stalled(std::uint64_t ns) noexcept {
+  void* frames[kMostFrames];
+  std::uint32_t const depth = unwind(frames);
+  Hold hold(g_mutex);
+  Stack& stack = g_stacks.at(g_stacks.find_or_add(frames, depth));
+  ++stack.stalls;
+  stack.stalled_ns += ns;
+}
+
+constinit Sampler const g_profiler = {draw, taken, resized, freed};
+
+}  // namespace
+
+bool begin(std::uint64_t interval, Unwind* unwind, Own own) noexcept {
+  {
+    Hold hold(g_mutex);
+    if (g_samples == nullptr) g_samples = static_cast<Sample*>(os::map(kMostSamples * sizeof(Sample)));
+    if (g_samples == nullptr || !(g_stacks.is_there() || g_stacks.map())) return false;
+  }
+  g_own = own;
+  g_unwind.store(unwind, std::memory_order_release);
+  g_interval.store(interval, std::memory_order_relaxed);
+  g_last_interval.store(interval, std::memory_order_relaxed);
+  g_stall_witness.store(stalled, std::memory_order_release);
+  begin_sampling(g_profiler);
+  return true;
+}
+
+void end() noexcept {
+  end_sampling();
+  g_stall_witness.store(nullptr, std::memory_order_relaxed);
+  g_interval.store(0, std::memory_order_relaxed);
+}
+
+std::uint64_t interval() noexcept { return g_interval.load(std::memory_order_relaxed); }
+std::uint64_t live_samples() noexcept { return g_live.load(std::memory_order_relaxed); }
+
+int dump(What what, char const* path) noexcept {
+  DumpFile file;
+  if (int const error = file.create(path); error != 0) return error;
+  // Stacks are never changed but for their counts, and none goes away: the lock is held for one at a time.
+  std::uint32_t count = 0;
+  Stack total = {};
+  {
+    Hold hold(g_mutex);
+    count = g_stacks.count();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      Stack const& stack = g_stacks.at(i);
+      total.live += stack.live;
+      total.live_bytes += stack.live_bytes;
+      total.all += stack.all;
+      total.all_bytes += stack.all_bytes;
+    }
+  }
+  if (what == What::heap) {
+    file.begin_heap(total, g_last_interval.load(std::memory_order_relaxed));
+  } else {
+    file.begin_stalls();
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    Stack stack;
+    {
+      Hold hold(g_mutex);
+      stack = g_stacks.at(i);
+    }
+    if (what == What::heap) {
+      file.add_heap(stack, g_stacks.frames_of(stack));
+    } else {
+      file.add_stalls(stack, g_stacks.frames_of(stack));
+    }
+  }
+  file.add_mappings();
+  return file.finish();
+}
+
+namespace {
+
+// MODULE+0xOFFSET: where in its file an address lies.
+void write_place(Text& into, void const* address) noexcept {
+  struct Search {
+    std::uint64_t address;
+    Text& into;
+    bool found;
+  } search = {reinterpret_cast<std::uintptr_t>(address), into, false};
+  for_each_mapping(&search, [](void* context, Mapping const& mapping) noexcept {
+    Search& it = *static_cast<Search*>(context);
+    if (it.address < mapping.start || it.address >= mapping.end || mapping.path.empty()) return true;
+    std::size_t const slash = mapping.path.rfind('/');
+    std::size_t const begin = slash == std::string_view::npos ? 0 : slash + 1;
+    it.into << std::string_view(mapping.path.data() + begin, mapping.path.size() - begin) << '+'
+            << Hex{it.address - mapping.start + mapping.offset};
+    it.found = true;
+    return false;
+  });
+  if (!search.found) into << hex(address);
+}
+
+}  // namespace
+
+void write_top(Text& into, std::uint32_t most) noexcept {
+  constexpr std::uint32_t kFrames = 8;
+  std::uint64_t below = ~std::uint64_t{0};
+  for (std::uint32_t rank = 0; rank < most; ++rank) {
+    Stack top = {};
+    {
+      Hold hold(g_mutex);
+      for (std::uint32_t i = 0; i < g_stacks.count(); ++i) {
+        Stack const& stack = g_stacks.at(i);
+        if (stack.live_bytes < below && stack.live_bytes > top.live_bytes) top = stack;
+      }
+    }
+    if (top.live_bytes == 0) return;
+    below = top.live_bytes;
+    into << "stealth:   sampled " << Bytes{top.live_bytes} << " in " << top.live << " blocks:";
+    for (std::uint32_t i = 0; i < min(top.depth, kFrames); ++i) {
+      into << ' ';
+      write_place(into, g_stacks.frames_of(top)[i]);
+    }
+    into << (top.depth > kFrames ? " ...\n" : "\n");
+  }
+}
+
+void fork_prepare() noexcept { g_mutex.lock(); }
+void fork_in_parent() noexcept { g_mutex.unlock(); }
+void fork_in_child() noexcept { g_mutex.reset(); }
+
+}  // namespace stealth::observe::profile
