@@ -20,7 +20,8 @@ def samples(text):
     for line in text.splitlines():
         if not line.startswith("#"):
             name, labels, value = re.fullmatch(r'(\w+)(?:\{(.*)\})? (\S+)', line).groups()
-            found.setdefault(name, []).append((dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or "")), float(value)))
+            pairs = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or ""))
+            found.setdefault(name, []).append((pairs, float(value)))
     return found
 
 
@@ -122,7 +123,8 @@ class Names(Case):
         try:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump({"groups": [{"name": "dashboard", "rules": rules}]}, file)  # JSON is YAML
-            done = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True, check=False)
+            done = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True,
+                                  check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         finally:
             os.unlink(path)

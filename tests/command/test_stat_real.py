@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""stealth stat on real processes under libstealth: their figures, also while all of their threads wait or are stopped."""
+"""stealth stat on real processes under libstealth: their figures, also while all their threads wait or are stopped."""
 import json
 import os
 import re
@@ -16,6 +16,13 @@ class Real(Case):
         done = stealth("stat", pid, "--format", "json")
         return json.loads(done.stdout) if done.returncode == 0 else None
 
+    def once(self, pid, condition, what):
+        """The first figures that are so."""
+        def look():
+            now = self.figures(pid)
+            return now if now and condition(now) else None
+        return until(look, what)
+
     def quickest(self, *arguments):
         """Of ten: the machine may be busy with other things."""
         best = 9.0
@@ -28,7 +35,7 @@ class Real(Case):
     def test_figures_are_the_process_s(self):
         with Program(QUIET, STEALTH_CAPACITY="1g", STEALTH_SOFT="70%") as one:
             one.child.stdout.readline()
-            said = until(lambda: (lambda now: now and now["live"] > 30_000_000 and now)(self.figures(one.pid)), "figures")
+            said = self.once(one.pid, lambda now: now["live"] > 30_000_000, "figures")
             self.assertEqual((said["pid"], said["capacity"]), (one.pid, 1 << 30))
             self.assertRegex(said["program"], r"^python3")
             self.assertTrue(30_000_000 < said["live"] <= said["held"] <= said["peak"] < 100_000_000, said)
@@ -43,14 +50,14 @@ class Real(Case):
 
     def test_while_all_threads_wait_and_while_stopped(self):
         with Program(GREEDY, **WAITS_LONG) as one:
-            said = until(lambda: (lambda now: now and now["waiting"] and now)(self.figures(one.pid)), "a thread that waits")
+            said = self.once(one.pid, lambda now: now["waiting"], "a thread that waits")
             self.assertEqual(said["waits"]["now"], len(said["waiting"]))
             threads = [int(name) for name in os.listdir(f"/proc/{one.pid}/task")]
             self.assertIn(said["waiting"][0]["thread"], threads)
             self.assertGreaterEqual(said["waiting"][0]["bytes"], 100_000)
             self.assertLess(self.quickest("stat", one.pid), 0.1)
-            later = until(lambda: (lambda now: now["waiting"] and now["waiting"][0]["waited_ns"] > 10**9 and now)(
-                self.figures(one.pid)), "a wait of more than a second")
+            later = self.once(one.pid, lambda now: now["waiting"] and now["waiting"][0]["waited_ns"] > 10**9,
+                              "a wait of more than a second")
             self.assertGreaterEqual(later["held"], 40 << 20)
             self.assertRegex(self.succeeds("stat", one.pid), r"(?m)^ *\d+ +[\d.]+ m?s  [\d.]+ KiB$")
             one.child.send_signal(signal.SIGSTOP)

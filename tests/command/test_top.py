@@ -193,7 +193,8 @@ class Leaving(Case):
                 screen = terminal.sees(r"^ended with 0$")
                 self.assertIn("it stood here", screen)
                 self.assertNotIn("stealth top: ", screen)
-                with open(f"{notes}.before", encoding="utf-8") as before, open(f"{notes}.after", encoding="utf-8") as after:
+                with open(f"{notes}.before", encoding="utf-8") as before, \
+                        open(f"{notes}.after", encoding="utf-8") as after:
                     self.assertEqual(before.read(), after.read(), how)
                 self.assertEqual(terminal.tmux("display-message", "-p", "#{cursor_flag} #{alternate_on}"), "1 0\n")
             for name in ("before", "after", "pid"):

@@ -27,7 +27,8 @@ ClassRow = record("ClassRow", *words("size max slabs carved in_use in_lists in_s
 WaitingRow = record("WaitingRow", *words("thread since_ns bytes size"))
 Figures = record("Figures", *words(
     "at_ns interval_ns capacity soft_point held used over peak live idle purged pools large_blocks large_bytes heaps "
-    "passed_calls passed_bytes waiting_now waits waited_ns longest_call_ns longest_sleep_ns grants refusals observed_ns"),
+    "passed_calls passed_bytes waiting_now waits waited_ns longest_call_ns longest_sleep_ns grants refusals "
+    "observed_ns"),
     ("histogram", U64 * BUCKETS), *words("group_members mode policy profile_interval profile_samples"),
     ("reserved", U64 * 16))
 Snapshot = record("Snapshot", ("begun", U64), ("figures", Figures), ("classes", U32), ("waiting", U32),
