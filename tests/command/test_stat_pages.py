@@ -5,13 +5,14 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 import pages
-from command import Case, main, stealth, until
+from command import QUIET, Case, Program, main, stealth, until
 
 
 class Good(Case):
@@ -82,6 +83,34 @@ class Good(Case):
             one.child.wait()
             self.assertNotIn(one.pid, [entry["pid"] for entry in json.loads(self.lists("--format", "json"))])
             self.assertFalse(os.path.exists(one.path))
+
+    def test_old_drafts_are_taken_away(self):
+        new, old = (f"{pages.folder()}/page-{os.getpid()}-{number}~{os.getpid()}" for number in (1, 2))
+        for path in (new, old):
+            with open(path, "wb"):
+                pass
+        os.utime(old, (1, 1))
+        self.lists()
+        self.assertEqual((os.path.exists(new), os.path.exists(old)), (True, False))
+        os.unlink(new)
+
+    def test_a_process_that_numbers_itself_otherwise(self):
+        """In a PID namespace of its own, as in a container: shown by the number that counts here."""
+        apart = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("no PID namespace can be made here")
+        with Program(QUIET, inside=apart) as outer:
+            outer.child.stdout.readline()
+            inner = until(lambda: self.child_of(outer.pid), "the process in it")
+            until(lambda: stealth("stat", inner).returncode == 0, "the page")
+            self.assertIn(f"{inner} python3", self.succeeds("stat", inner))
+            self.assertRegex(self.lists(), rf"(?m)^ *{inner}  python3")
+            self.assertRegex(self.succeeds("set", "-v", inner, "capacity=3g"), "-> 3g")
+
+    @staticmethod
+    def child_of(pid):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as text:
+            return int((text.read().split() or [0])[0])
 
 
 class Hostile(Case):

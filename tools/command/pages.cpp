@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <optional>
 #include <set>
 
@@ -25,6 +26,7 @@ using os::ProcessWorld;
 using Why = Unreadable::Why;
 
 constexpr char kPrefix[] = "page-";
+constexpr std::uint64_t kFirstPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO: the machine's own
 
 ProcessWorld const& our_world() {
   static ProcessWorld const world = ProcessWorld::own();
@@ -127,14 +129,39 @@ void sweep(Folder const& folder, std::string const& name, PageFile const& page) 
   }
 }
 
+// What a process left that was killed while it made its page: nobody takes a minute over that.
+void sweep_draft(Folder const& folder, std::string const& name) {
+  struct stat facts {};
+  int const directory = folder.directory.number();
+  if (fstatat(directory, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(facts.st_mode)) return;
+  if (facts.st_mtime + 60 < std::time(nullptr)) unlinkat(directory, name.c_str(), 0);
+}
+
+// Whether no process is left in that PID namespace. Only root in the machine's own one sees all processes.
+bool is_empty_namespace(std::uint64_t number) {
+  if (geteuid() != 0 || our_world().pid_namespace != kFirstPidNamespace) return false;
+  std::string const link = "pid:[" + std::to_string(number) + "]";
+  for (int const pid : all_processes()) {
+    std::string const its = proc_link(pid, "ns/pid");
+    if (its == link || (its.empty() && look_at(pid))) return false;
+  }
+  return true;
+}
+
 void look_into(Folder const& folder, std::string const& name, std::set<int>& seen, Listing& listing) {
   auto const numbers = parse_name(name);
-  if (!numbers) return;  // a draft, or another kind of file
+  if (!numbers) {
+    if (name.find('~') != std::string::npos) sweep_draft(folder, name);
+    return;
+  }
   int const pid = static_cast<int>(numbers->pid);
   try {
     PageFile const page = open_checked(folder, name, PageFile::For::reading);
     ProcessWorld const& world = our_world();
-    if (page.head().pid_namespace != 0 && page.head().pid_namespace != world.pid_namespace) return;
+    if (page.head().pid_namespace != 0 && page.head().pid_namespace != world.pid_namespace) {
+      if (is_empty_namespace(page.head().pid_namespace)) unlinkat(folder.directory.number(), name.c_str(), 0);
+      return;
+    }
     Life const life = life_of(page.head(), pid);
     if (life == Life::ended) return sweep(folder, name, page);
     auto const process = look_at(pid);

@@ -46,15 +46,15 @@ def until(condition, what):
 
 
 class Program:
-    """A Python program under libstealth; ends with its block."""
+    """A Python program under libstealth; ends with its block. `inside`: the command line that starts it."""
 
-    def __init__(self, code, preload=True, **settings):
+    def __init__(self, code, preload=True, inside=(), **settings):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("STEALTH_")}
         environment.update(PYTHONMALLOC="malloc", **settings)
         environment.setdefault("STEALTH_CONTROL", "on")
         if preload:
             environment["LD_PRELOAD"] = LIBRARY
-        self.child = subprocess.Popen(["/usr/bin/python3", "-c", code], env=environment, stdin=subprocess.PIPE,
+        self.child = subprocess.Popen([*inside, "/usr/bin/python3", "-c", code], env=environment, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.pid = self.child.pid
 
