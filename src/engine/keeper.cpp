@@ -3,6 +3,7 @@
 
 #include "engine/slow.hpp"
 #include "os/os.hpp"
+#include "os/process_mark.hpp"
 #include "os/task.hpp"
 
 namespace stealth {
@@ -98,6 +99,8 @@ void keep() noexcept {
     if (quiet >= (delay == 0 ? 1 : kQuietTicks)) {
       Parted const parted = part(has_errand ? errand_ns : tick, has_errand);
       if (parted == Parted::ends) return;
+      if (parted == Parted::rested && os::is_last_thread())
+        return;  // nobody it could keep for; the process ends with it
       if (parted == Parted::called_back) quiet = 0;
     } else {
       rest(has_errand ? min(tick, errand_ns) : tick);

@@ -15,6 +15,8 @@ namespace {
 
 struct Stat {
   int number = 0;
+  std::uint64_t threads = 0;
+  bool first_ended = false;  // its first thread has
   bool ended = false;
   std::uint64_t start = 0;
   std::uint64_t stack = 0;  // 0: not for us to see
@@ -33,17 +35,15 @@ bool read_stat(char const* path, Stat& stat) {
   std::size_t const name_end = rest.rfind(") ");
   if (name_end == std::string_view::npos) return false;
   rest.remove_prefix(name_end + 2);
-  std::uint64_t threads = 0;
-  bool dead = false;
   for (int field = 3; !rest.empty(); ++field) {
     std::string_view const value = take_until(rest, ' ');
-    if (field == 3) dead = value == "Z" || value == "X" || value == "x";
-    if (field == 20) threads = parse_number(value);
+    if (field == 3) stat.first_ended = value == "Z" || value == "X" || value == "x";
+    if (field == 20) stat.threads = parse_number(value);
     if (field == 22) stat.start = parse_number(value);
     if (field == 28) {
       stat.stack = parse_number(value);
       // A first thread that has ended is a zombie as long as others run: their number still counts it.
-      stat.ended = dead && threads <= 1;
+      stat.ended = stat.first_ended && stat.threads <= 1;
       return stat.start != kUnlimited && stat.stack != kUnlimited;
     }
   }
@@ -102,6 +102,11 @@ Life ProcessMark::life(ProcessMark own) const noexcept {
     }
   }
   return sys(SYS_kill, number(), 0) == -ESRCH ? Life::ended : Life::unknown;
+}
+
+bool is_last_thread() noexcept {
+  Stat stat;
+  return read_stat("/proc/self/stat", stat) && stat.first_ended && stat.threads <= 2;
 }
 
 ProcessWorld ProcessWorld::own() noexcept {

@@ -49,6 +49,10 @@ class ProcessMark {
   std::uint64_t word_ = 0;
 };
 
+// Whether the calling thread is the process's last one but for its first, which has ended and is still counted. False
+// where /proc does not tell. Three system calls.
+[[nodiscard]] bool is_last_thread() noexcept;
+
 // What else a mark depends on. Two processes that differ in any of these cannot judge each other's marks: they number
 // processes, or count the time since boot, differently. 0 where /proc does not tell.
 struct ProcessWorld {
