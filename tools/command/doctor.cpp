@@ -110,7 +110,7 @@ Status diagnose(ProgramLine const& line) {
     report.program = program.path;
     report.about_program = look_at_program(program, library);
   }
-  report.about_machine = machine_findings(library.kind);
+  report.about_machine = machine_findings(library);
   report.about_machine.insert(report.about_machine.begin(), {Level::ok, "libstealth", library.path, "", ""});
   if (format == "json") {
     print_json(report);

@@ -6,6 +6,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "machine_parts.hpp"
 #include "needed.hpp"
@@ -125,19 +128,24 @@ void look_at_kernel(Findings& found) {
   }
 }
 
-void look_at_unwinder(ElfKind const& kind, Findings& found) {
-  std::string const path = find_shared_library("libunwind.so.8", kind);
-  Finding finding = {Level::ok, "libunwind", path, "", ""};
-  if (path.empty()) {
-    finding = {Level::warn, "libunwind", "not found", "profiles need it to see where memory is allocated",
-               "apt-get install libunwind8"};
+// libstealth.so loads it from its own directory when a profile runs, and it brings libunwind in.
+void look_at_unwinder(Library const& library, Findings& found) {
+  std::filesystem::path const path = std::filesystem::path(library.path).parent_path() / "libstealth-unwind.so.0";
+  std::optional<ElfFile> const unwinder = read_elf(path.string());
+  Finding finding = {Level::ok, "profiles", "stacks by " + path.string(), "", ""};
+  if (!unwinder) {
+    finding = {Level::warn, "profiles", path.string() + " is not there", "without it profiles have no stacks",
+               "build libstealth where libunwind is installed (libunwind-dev)"};
+  } else if (Linked const linked = linked_libraries(*unwinder); !linked.missing.empty()) {
+    finding = {Level::warn, "profiles", linked.missing[0] + " not found", "without it profiles have no stacks",
+               "install libunwind (libunwind8)"};
   }
   found.push_back(std::move(finding));
 }
 
 }  // namespace
 
-Findings machine_findings(ElfKind const& library) {
+Findings machine_findings(Library const& library) {
   Findings found;
   look_at_cgroup(found);
   look_at_memory(found);

@@ -33,6 +33,14 @@ void check_subcommand(CLI::App const& app, std::vector<std::string> const& words
                 Failure::kUsage);
 }
 
+// One line, whatever names from outside are in it.
+int say(std::string line, int status) {
+  std::replace_if(
+      line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  std::fprintf(stderr, "stealth: %s\n", line.c_str());
+  return status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -58,14 +66,11 @@ int main(int argc, char** argv) {
   } catch (CLI::Success const& help) {  // --help, --version
     return app.exit(help);
   } catch (CLI::ParseError const& error) {
-    std::fprintf(stderr, "stealth: %s; try: stealth --help\n", error.what());
-    return Failure::kUsage;
+    return say(error.what() + std::string("; try: stealth --help"), Failure::kUsage);
   } catch (Failure const& failure) {
-    std::fprintf(stderr, "stealth: %s\n", failure.what());
-    return failure.status();
+    return say(failure.what(), failure.status());
   } catch (std::exception const& error) {
-    std::fprintf(stderr, "stealth: %s\n", error.what());
-    return Failure::kFailed;
+    return say(error.what(), Failure::kFailed);
   }
   return status;
 }

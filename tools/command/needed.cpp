@@ -161,11 +161,4 @@ Linked linked_libraries(ElfFile const& program) {
   return linked;
 }
 
-std::string find_shared_library(std::string const& name, ElfKind const& kind) {
-  ElfFile nobody;
-  nobody.kind = kind;
-  std::optional<ElfFile> const found = find_needed(name, {&nobody, {}});
-  return found ? found->path : std::string{};
-}
-
 }  // namespace stealth::command

@@ -15,7 +15,4 @@ struct Linked {
 
 Linked linked_libraries(ElfFile const& program);
 
-// Where a library of this name would come from for a program of this kind; empty: nowhere.
-std::string find_shared_library(std::string const& name, ElfKind const& kind);
-
 }  // namespace stealth::command

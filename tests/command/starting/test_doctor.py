@@ -166,8 +166,20 @@ class Machine(Doctor):
         mappings = pathlib.Path('/proc/sys/vm/max_map_count').read_text(encoding='ascii').strip()
         self.assertEqual(found['mappings']['found'], f'at most {mappings}')
         self.assertEqual(found['libstealth']['found'], cli.BESIDE)
-        for what in ('cgroup', 'memory', 'huge pages', 'RLIMIT_MEMLOCK', 'shared files', 'seccomp', 'libunwind'):
+        for what in ('cgroup', 'memory', 'huge pages', 'RLIMIT_MEMLOCK', 'shared files', 'seccomp', 'profiles'):
             self.assertIn(what, found)
+
+    def test_profiles_want_their_library_beside(self):
+        library = self.copy(LIBRARY, 'beside/libstealth.so')
+        profiles = lambda: self.machine_with(library)['profiles']
+        beside = self.folder / 'beside' / 'libstealth-unwind.so.0'
+        self.assertEqual((profiles()['level'], profiles()['found']), ('warn', f'{beside} is not there'))
+        shutil.copy(program('HARMLESS'), beside)
+        self.assertEqual((profiles()['level'], profiles()['found']), ('ok', f'stacks by {beside}'))
+
+    def machine_with(self, library):
+        told = self.json('doctor', '--format', 'json', '--library', library)['machine']
+        return {one['what']: one for one in told}
 
     def test_capacity(self):
         found = lambda value: self.machine(env={'STEALTH_CAPACITY': value})['capacity']['found']

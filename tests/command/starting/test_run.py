@@ -91,6 +91,11 @@ class Run(CommandTest):
         self.assertNotIn('STEALTH_CONTROL', line)
         self.assertIn('STEALTH_CONTROL=auto ', self.call('run', '--dry-run', '--control', 'auto', SHOW).stdout)
 
+    def test_control_page_is_there_from_the_start(self):
+        if self.works('STEALTH_CONTROL', 'on'):
+            maps = self.call('run', 'sh', '-c', 'cat /proc/$$/maps; exit 0').stdout
+            self.assertRegex(maps, r'/stealth-[0-9]+/page-[0-9]+-[0-9]+\n')
+
     def test_dry_run_prints_what_a_shell_can_run(self):
         words = ["it's", 'a  b', '$HOME', '', 'NAME=value', '*', 'x\ny'[0:1], '--', '\\']
         line = self.call('run', '--dry-run', '--only', '*show*', '--soft=70%', SHOW, *words).stdout

@@ -53,6 +53,7 @@ class Programs(CommandTest):
         self.refused('run', 'no-such-program', why='no-such-program: no such program; check the name and the PATH$')
         self.refused('run', '/no/such', why='/no/such: no such program; check the name$')
         self.refused('run', '', why='no such program')
+        self.refused('run', 'two\nlines', why=r'two\?lines: no such program')
 
     def test_not_executable(self):
         self.refused('run', self.folder, why='a directory, not a program')
