@@ -24,14 +24,20 @@ int set(std::string_view name, std::string_view value, config::Line& why) noexce
   return error;
 }
 
+std::uint64_t profile_wanted() noexcept { return live::profile().interval; }
+
 void passed_on(std::uint64_t& calls, std::uint64_t& bytes) noexcept {
   next::Facts const facts = next::facts();
   calls = facts.calls;
   bytes = facts.bytes;
 }
 
-constinit observe::Surroundings g_surroundings = {
-    .program = nullptr, .library = STEALTH_VERSION, .print_settings = live::print, .set = set, .passed_on = passed_on};
+constinit observe::Surroundings g_surroundings = {.program = nullptr,
+                                                  .library = STEALTH_VERSION,
+                                                  .print_settings = live::print,
+                                                  .set = set,
+                                                  .profile_wanted = profile_wanted,
+                                                  .passed_on = passed_on};
 
 std::uint64_t run() noexcept {
   std::uint64_t const page = observe::tend_control_page();

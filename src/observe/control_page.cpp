@@ -96,9 +96,13 @@ bool take(std::string_view& text, std::string_view word) noexcept {
 // The rest of the wish is the path, which ends with a NUL.
 int write_profile(profile::What what, std::string_view path, config::Line& why) noexcept {
   if (profile::interval() == 0) {
-    why.add("no profile is running; begin one: stealth set ")
-        .add(static_cast<std::uint64_t>(os::process_id()))
-        .add(" profile=512k");
+    if (g_surroundings->profile_wanted() != 0) {
+      why.add("the profile begins when the program next allocates; try again then");
+    } else {
+      why.add("no profile is running; begin one: stealth set ")
+          .add(static_cast<std::uint64_t>(os::process_id()))
+          .add(" profile=512k");
+    }
     return STEALTH_NOT_SUPPORTED;
   }
   int const error = profile::dump(what, path.data());

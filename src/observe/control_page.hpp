@@ -24,6 +24,7 @@ struct Surroundings {
   void (*print_settings)(config::Line& into) noexcept;
   // A stealth_error; if not 0, `why` says more.
   int (*set)(std::string_view name, std::string_view value, config::Line& why) noexcept;
+  std::uint64_t (*profile_wanted)() noexcept;  // the interval; 0: off
   void (*passed_on)(std::uint64_t& calls, std::uint64_t& bytes) noexcept;
 };
 
