@@ -2,7 +2,7 @@
 // that malloc reads is rewritten to class 0, whose list is always empty, for a moment: each thread's next malloc comes
 // here, gives back what its lists hold, and goes on. The first one that comes when the moment is over puts the table
 // back. Threads that do not allocate meanwhile keep what they have.
-#include "engine/slow.hpp"
+#include "engine/sampling.hpp"
 #include "os/os.hpp"
 
 namespace stealth {
@@ -18,15 +18,20 @@ constinit std::atomic<std::uint64_t> g_until_ns{0};  // 0: the table is as it sh
 constinit std::atomic<std::uint64_t> g_requested_ns{0};
 constinit std::atomic<void (*)() noexcept> g_work{nullptr};
 
+// The caller holds the lock.
+void begin_flush(std::uint64_t now) noexcept {
+  g_requested_ns.store(now, std::memory_order_relaxed);
+  g_epoch.fetch_add(1, std::memory_order_relaxed);
+  g_until_ns.store(now + kMomentNs, std::memory_order_release);
+  hide_classes();
+}
+
 }  // namespace
 
 void request_flush() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   if (now - g_requested_ns.load(std::memory_order_relaxed) < kEveryNs || !g_mutex.try_lock()) return;
-  g_requested_ns.store(now, std::memory_order_relaxed);
-  g_epoch.fetch_add(1, std::memory_order_relaxed);
-  g_until_ns.store(now + kMomentNs, std::memory_order_release);
-  hide_classes();
+  begin_flush(now);
   g_mutex.unlock();
 }
 
@@ -38,9 +43,9 @@ void publish_counting(bool counted) noexcept {
 }
 
 void call_in(void (*work)() noexcept) noexcept {
+  Hold hold(g_mutex);
   g_work.store(work, std::memory_order_release);
-  g_requested_ns.store(0, std::memory_order_relaxed);
-  request_flush();
+  begin_flush(os::monotonic_ns());
 }
 
 bool flush_requested() noexcept { return g_until_ns.load(std::memory_order_relaxed) != 0; }
@@ -65,6 +70,7 @@ void answer_flush() noexcept {
 void end_flush_in_child() noexcept {
   g_mutex.reset();
   g_work.store(nullptr, std::memory_order_relaxed);
+  count_blocks(is_sampling());  // another thread may have been about to
   show_classes();
   g_until_ns.store(0, std::memory_order_relaxed);
 }
