@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "base/report.hpp"
+#include "capacity/budget.hpp"
 #include "engine/keeper.hpp"
+#include "engine/outside.hpp"
 #include "observe/page.hpp"
 #include "observe/page_file.hpp"
 #include "observe/profile.hpp"
@@ -144,6 +146,8 @@ bool answer_wish() noexcept {
 
 std::uint64_t run() noexcept {
   if (g_ended.load(std::memory_order_relaxed)) return 0;
+  // The keeper may be there for memory's sake.
+  if (g_budget.held() < g_errand_from.load(std::memory_order_relaxed)) return 0;
   std::uint64_t now = os::monotonic_ns();
   if (!see_to_page(now)) return kRetryNs;
   g_errand_from.store(0, std::memory_order_relaxed);  // from now on, however little is held
@@ -175,8 +179,10 @@ void begin_control_page(Surroundings const& surroundings, std::uint64_t held) no
 }
 
 void end_control_page() noexcept {
+  if (g_surroundings == nullptr) return;
   g_ended.store(true, std::memory_order_relaxed);
   g_errand_from.store(kNeverWanted, std::memory_order_relaxed);
+  forbid_keeper();  // it may be making the file right now
   g_file.remove();
 }
 

@@ -165,7 +165,7 @@ void DumpFile::add_mappings() noexcept {
       add_build_id({piece + begin, at - begin});
       begin = at + 1;
     }
-    if (begin == 0) begin = filled;  // longer than any path that can be told
+    if (begin == 0 && filled == sizeof piece) begin = filled;  // longer than any path that can be told
     std::memmove(piece, piece + begin, filled - begin);
     filled -= begin;
   }

@@ -198,8 +198,13 @@ void write_top(Text& into, std::uint32_t most) noexcept {
   static_cast<void>(most);
 }
 
-void fork_prepare() noexcept { g_mutex.lock(); }
-void fork_in_parent() noexcept { g_mutex.unlock(); }
+// A handler that forks may have interrupted this thread right here: as the engine, it then does without.
+void fork_prepare() noexcept {
+  if (t_thread.unprotected_forks == 0) g_mutex.lock();
+}
+void fork_in_parent() noexcept {
+  if (t_thread.unprotected_forks == 0) g_mutex.unlock();
+}
 void fork_in_child() noexcept { g_mutex.reset(); }
 
 }  // namespace stealth::observe::profile
