@@ -122,6 +122,7 @@ void after_fork_in_child() {
   observe::control_page_fork_in_child();
   reset_statistics_buffer();
   g_owning_process = os::process_id();
+  unwinder_fork_in_child();
 }
 
 void start_engine() {
