@@ -249,6 +249,40 @@ TEST(Profile, Forks) {
   });
 }
 
+std::atomic<bool> g_stuck{false}, g_go_on{false};
+int unwind_slowly(void** into, int) noexcept {
+  into[0] = into[1] = reinterpret_cast<void*>(t_frame);
+  g_stuck = true;
+  while (!g_go_on) std::this_thread::yield();
+  return 1;
+}
+
+// A fork waits for those who unwind, but not for ever: they may wait for the forking thread. Its child then must not
+// unwind, for nobody will give the unwinder's locks free there.
+TEST(Profile, AForkWhileSomebodyUnwinds) {
+  test::in_a_child([] {
+    ASSERT_EQ(pthread_atfork(before, in_parent, in_child), 0);
+    ASSERT_TRUE(test::start_engine({}));
+    ASSERT_TRUE(begin(1, unwind_slowly));
+    std::thread other([] { deallocate(at(0x9000, 100)); });
+    EXPECT_TRUE(test::soon([] { return g_stuck.load(); }));
+    test::in_a_child([] {
+      for (int i = 0; i < 2; ++i) deallocate(at(0x7000, 96));
+      EXPECT_EQ(dump().stacks.at("").all, 2u);
+    });
+    std::thread goes_on([] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      g_go_on = true;
+    });
+    goes_on.join();
+    other.join();
+    test::in_a_child([] {
+      deallocate(at(0x7000, 96));
+      EXPECT_EQ(dump().stacks.at(" 0x7000").all, 1u) << "nobody was unwinding";
+    });
+  });
+}
+
 // From a handler that came while this thread was in the slow path, and had the profile's lock.
 TEST(Profile, AForkFromAHandler) {
   test::in_a_child([] {
