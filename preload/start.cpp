@@ -121,6 +121,7 @@ void after_fork_in_child() {
   errands_fork_in_child();
   reset_statistics_buffer();
   g_owning_process = os::process_id();
+  unwinder_fork_in_child();
 }
 
 void start_engine() {

@@ -5,6 +5,7 @@
 
 #include "arena/arena.hpp"
 #include "base/report.hpp"
+#include "engine/slow.hpp"
 #include "observe/control_page.hpp"
 #include "observe/profile.hpp"
 #include "pool/live.hpp"
@@ -108,7 +109,13 @@ void write_statistics(Gatherer by) {
 
 void write_exit_profile() {
   config::Profile const wanted = live::profile();
-  if (wanted.interval == 0 || wanted.path.empty()) return;
+  // Wanted, and not to be had: that was said.
+  if (wanted.interval == 0 || wanted.path.empty() || observe::profile::interval() == 0) return;
+  if (t_thread.busy) {  // and perhaps within the profile
+    report("STEALTH_PROFILE: the program was ended by a signal handler within malloc; the profile is lost");
+    return;
+  }
+  Busy const busy;  // a handler that allocates must not come to the profile now
   FixedText<1100> path;
   int const error = expand(wanted.path.view(), path)
                         ? observe::profile::dump(observe::profile::What::heap, path.view().data())

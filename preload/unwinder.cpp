@@ -49,7 +49,7 @@ bool find_path(char* into, std::size_t bytes) noexcept {
 }
 
 void load() noexcept {
-  char path[1024];
+  char path[1024] = "";
   void* const library = find_path(path, sizeof path) ? ::dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
   void* const symbol = library != nullptr ? ::dlsym(library, "stealth_unwind") : nullptr;
   if (symbol == nullptr) {
@@ -115,6 +115,16 @@ void load_unwinder_at_start() noexcept {
   if (g_wanted.load(std::memory_order_relaxed) == 0) return;
   g_library.store(Library::loading, std::memory_order_relaxed);
   load();
+}
+
+// The thread that was to load it, or was about to, is not there.
+void unwinder_fork_in_child() noexcept {
+  Library const library = g_library.load(std::memory_order_relaxed);
+  if (library != Library::loading && library != Library::unknown) return;
+  g_library.store(Library::unknown, std::memory_order_relaxed);
+  bool const can =
+      g_alive.load(std::memory_order_relaxed) && g_outside.may_wait();  // the loader's lists may be half changed
+  if (can && g_wanted.load(std::memory_order_relaxed) != 0) call_in(make_thread);
 }
 
 }  // namespace stealth

@@ -13,5 +13,6 @@ namespace stealth {
 void profile_each(std::uint64_t interval) noexcept;
 // At start, once the C library has come to life.
 void load_unwinder_at_start() noexcept;
+void unwinder_fork_in_child() noexcept;
 
 }  // namespace stealth

@@ -2,10 +2,12 @@
 // that malloc reads is rewritten to class 0, whose list is always empty, for a moment: each thread's next malloc comes
 // here, gives back what its lists hold, and goes on. The first one that comes when the moment is over puts the table
 // back. Threads that do not allocate meanwhile keep what they have.
-#include "engine/slow.hpp"
+#include "engine/sampling.hpp"
 #include "os/os.hpp"
 
 namespace stealth {
+
+constinit std::atomic<std::uint64_t> g_flush_until_ns{0};
 
 namespace {
 
@@ -14,19 +16,23 @@ constexpr std::uint64_t kMomentNs = 1'000'000;
 
 constinit Mutex g_mutex;
 constinit std::atomic<std::uint32_t> g_epoch{0};     // of the last request
-constinit std::atomic<std::uint64_t> g_until_ns{0};  // 0: the table is as it should be
 constinit std::atomic<std::uint64_t> g_requested_ns{0};
 constinit std::atomic<void (*)() noexcept> g_work{nullptr};
+
+// The caller holds the lock.
+void begin_flush(std::uint64_t now) noexcept {
+  g_requested_ns.store(now, std::memory_order_relaxed);
+  g_epoch.fetch_add(1, std::memory_order_relaxed);
+  g_flush_until_ns.store(now + kMomentNs, std::memory_order_release);
+  hide_classes();
+}
 
 }  // namespace
 
 void request_flush() noexcept {
   std::uint64_t const now = os::monotonic_ns();
   if (now - g_requested_ns.load(std::memory_order_relaxed) < kEveryNs || !g_mutex.try_lock()) return;
-  g_requested_ns.store(now, std::memory_order_relaxed);
-  g_epoch.fetch_add(1, std::memory_order_relaxed);
-  g_until_ns.store(now + kMomentNs, std::memory_order_release);
-  hide_classes();
+  begin_flush(now);
   g_mutex.unlock();
 }
 
@@ -34,16 +40,14 @@ void publish_counting(bool counted) noexcept {
   Hold hold(g_mutex);
   count_blocks(counted);
   // While threads are called in, the table is put back soon anyway.
-  if (g_until_ns.load(std::memory_order_relaxed) == 0) show_classes();
+  if (g_flush_until_ns.load(std::memory_order_relaxed) == 0) show_classes();
 }
 
 void call_in(void (*work)() noexcept) noexcept {
+  Hold hold(g_mutex);
   g_work.store(work, std::memory_order_release);
-  g_requested_ns.store(0, std::memory_order_relaxed);
-  request_flush();
+  begin_flush(os::monotonic_ns());
 }
-
-bool flush_requested() noexcept { return g_until_ns.load(std::memory_order_relaxed) != 0; }
 
 void answer_flush() noexcept {
   std::uint32_t const epoch = g_epoch.load(std::memory_order_relaxed);
@@ -56,17 +60,18 @@ void answer_flush() noexcept {
     if (t_thread.no_waits != 0 || !g_outside.may_wait()) return;  // the table stays as it is for the next one
     if (auto* const work = g_work.exchange(nullptr, std::memory_order_acquire); work != nullptr) work();
   }
-  if (os::monotonic_ns() < g_until_ns.load(std::memory_order_acquire) || !g_mutex.try_lock()) return;
+  if (os::monotonic_ns() < g_flush_until_ns.load(std::memory_order_acquire) || !g_mutex.try_lock()) return;
   show_classes();
-  g_until_ns.store(0, std::memory_order_release);
+  g_flush_until_ns.store(0, std::memory_order_release);
   g_mutex.unlock();
 }
 
 void end_flush_in_child() noexcept {
   g_mutex.reset();
   g_work.store(nullptr, std::memory_order_relaxed);
+  count_blocks(is_sampling());  // another thread may have been about to
   show_classes();
-  g_until_ns.store(0, std::memory_order_relaxed);
+  g_flush_until_ns.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace stealth

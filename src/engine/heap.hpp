@@ -92,12 +92,13 @@ struct Heap {
 
   os::ThreadMark mark{};
   bool locked_for_fork = false;
-  std::int64_t until_sample = 0;  // its thread's alone, as the two that follow (sampling.cpp)
+  std::int64_t until_sample = 0;  // its thread's alone, as the three that follow (sampling.cpp)
   std::uint32_t sampling_epoch = 0, sampling_random = 0;
-  bool collecting = false;       // what comes back now was freed before
-  bool lost = false;             // its thread died within the slow path: nobody touches it any more
-  std::uint8_t ended_ticks = 0;  // how often the keeper has found its thread ended
-  Heap* next_heap = nullptr;     // in the registry
+  std::uint64_t samples_due = 0;  // a bit for each class: the block after those that are counted is a sample
+  bool collecting = false;        // what comes back now was freed before
+  bool lost = false;              // its thread died within the slow path: nobody touches it any more
+  std::uint8_t ended_ticks = 0;   // how often the keeper has found its thread ended
+  Heap* next_heap = nullptr;      // in the registry
 
   // --- small blocks (small.cpp); the caller holds the lock ---
   // A block, and into the empty bin as many more as come at no further cost.

@@ -12,11 +12,14 @@ namespace {
 constinit std::atomic<Sampler const*> g_sampler{nullptr};
 constinit std::atomic<std::uint32_t> g_epoch{0};  // of the distances
 
+static_assert(kClasses <= 64);  // bits of Heap::samples_due
+
 // Bytes until the next sample of this thread is due.
 std::int64_t& distance(Heap& heap) noexcept {
   std::uint32_t const epoch = g_epoch.load(std::memory_order_relaxed);
   if (heap.sampling_epoch != epoch) {
     heap.sampling_epoch = epoch;
+    heap.samples_due = 0;
     if (heap.sampling_random == 0) heap.sampling_random = static_cast<std::uint32_t>(os::monotonic_ns() ^ heap.id) | 1;
     heap.until_sample =
         static_cast<std::int64_t>(g_sampler.load(std::memory_order_acquire)->draw(heap.sampling_random));
@@ -38,20 +41,48 @@ bool can_be_span() noexcept {
   return rule != nullptr && rule->unrounded;
 }
 
-// Moves what is in the list, or, of a longer one, kCounted blocks, at most `most`; how many.
-std::uint32_t take_counted(Bin& list, Bin& counted, std::uint32_t most) noexcept {
-  if (list.head == nullptr || most == 0) return 0;
-  auto const length = static_cast<std::uint32_t>(list.limit - list.room);
-  std::uint32_t count = length;
+// Blocks that are counted at once: a short list whole, which need not be walked, or some of a longer one; one where
+// there is none.
+std::uint32_t countable(Bin const& list) noexcept {
+  if (list.head == nullptr) return 1;
+  auto const length = static_cast<std::uint32_t>(max(list.limit - list.room, 1));  // room may be off by a few
+  return length <= kCounted * 4 ? length : kCounted;
+}
+
+// How many blocks of the class may be handed out before one is a sample; 0: the next one is.
+std::uint32_t count_more(Heap& heap, std::uint32_t c) noexcept {
+  std::int64_t& left = distance(heap);
+  std::uint32_t const count = countable(heap.bins[c]);
+  if (!can_be_span()) return count;  // nor do its bytes count for the spans' samples
+  std::uint64_t const bit = std::uint64_t{1} << c;
+  if ((heap.samples_due & bit) != 0) {
+    heap.samples_due &= ~bit;
+    return 0;
+  }
+  std::uint64_t const block = g_classes.classes[c].block;
+  if (left > static_cast<std::int64_t>(count * block)) {
+    left -= static_cast<std::int64_t>(count * block);
+    return count;
+  }
+  // The block in which the distance ends is the sample, when its turn comes: not another class's that comes before. For
+  // those a new distance begins here.
+  std::uint64_t const before = left <= 0 ? 0 : (static_cast<std::uint64_t>(left) - 1) / block;
+  if (before != 0) {
+    heap.samples_due |= bit;
+    left = static_cast<std::int64_t>(g_sampler.load(std::memory_order_acquire)->draw(heap.sampling_random));
+  }
+  return static_cast<std::uint32_t>(before);
+}
+
+void move_counted(Bin& list, Bin& counted, std::uint32_t count) noexcept {
   FreeBlock* rest = nullptr;
-  if (length > min(most, kCounted * 4)) {
+  if (static_cast<std::int32_t>(count) < list.limit - list.room) {
     FreeBlock* last = list.head;
-    for (count = 1; count < min(most, kCounted); ++count) last = last->next;
+    for (std::uint32_t i = 1; i < count && last->next != nullptr; ++i) last = last->next;
     rest = std::exchange(last->next, nullptr);
   }
   counted = {std::exchange(list.head, rest), -static_cast<std::int32_t>(count), 0};
-  list.room += static_cast<std::int32_t>(count);
-  return count;
+  list.room = rest == nullptr ? list.limit : list.room + static_cast<std::int32_t>(count);
 }
 
 }  // namespace
@@ -74,13 +105,13 @@ void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept {
   if (heap == nullptr || size_class.shared) return allocate_block(c, alignment);
   Bin& counted = heap->counted(c);
   if (counted.head == nullptr) {
-    std::int64_t& left = distance(*heap);
-    std::uint64_t const whole = left <= 0 ? 0 : static_cast<std::uint64_t>(left) / size_class.block;
-    if (whole == 0 && can_be_span()) return allocate_span(size_class.block, alignment, false);
-    Bin& list = heap->bins[c];
-    std::uint32_t const count = take_counted(list, counted, static_cast<std::uint32_t>(min(whole, std::uint64_t{~0u})));
-    left -= static_cast<std::int64_t>(max(count, 1u) * std::uint64_t{size_class.block});
-    if (count == 0) return allocate_block(c, alignment);
+    std::uint32_t const count = count_more(*heap, c);
+    if (count == 0) {
+      distance(*heap) = 0;
+      return allocate_span(size_class.block, alignment, false);
+    }
+    if (heap->bins[c].head == nullptr) return allocate_block(c, alignment);
+    move_counted(heap->bins[c], counted, count);
   }
   FreeBlock* const block = counted.head;
   counted.head = block->next;

@@ -3,12 +3,14 @@
 // While it is on, the table that malloc reads leads to lists of their own, behind the classes': the slow path puts a
 // few blocks from the thread's list there, no more than may be handed out before the next sample is due, and counts
 // them all at once. So malloc's hit is what it always is, the slow path is taken for each kCounted-th block instead of
-// never, and free does not know of it. Where a sample is due, the request gets a span of its own, whatever its size:
-// what is freed there comes to the slow path by itself, which tells the sampler.
+// never, and free does not know of it. A sample that is due after counted blocks waits for them to be handed out. Its
+// request gets a span of its own, whatever its size: what is freed there comes to the slow path by itself, which tells
+// the sampler.
 //
 // The distance between two samples is drawn anew each time from an exponential distribution (Poisson sampling, as
 // tcmalloc and jemalloc do it), so that every byte has the same chance. Classes with a max or prealloc are not sampled:
-// their blocks are counted one by one.
+// their blocks are counted one by one; nor are small blocks where STEALTH_CLASSES is a list: none of its spans can
+// stand in for them.
 #pragma once
 
 #include "engine/slow.hpp"

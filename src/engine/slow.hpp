@@ -97,7 +97,8 @@ void request_flush() noexcept;
 void call_in(void (*work)() noexcept) noexcept;
 // What a thread does that is called in.
 void answer_flush() noexcept;
-[[nodiscard]] bool flush_requested() noexcept;
+extern constinit std::atomic<std::uint64_t> g_flush_until_ns;  // 0: the table is as it should be
+[[nodiscard]] inline bool flush_requested() noexcept { return g_flush_until_ns.load(std::memory_order_relaxed) != 0; }
 // Which lists malloc looks at (count_blocks()), from now on.
 void publish_counting(bool counted) noexcept;
 void end_flush_in_child() noexcept;

@@ -180,7 +180,7 @@ Outcome Heap::take_one(std::uint32_t c, Charge& charge, void*& block) noexcept {
 
 bool Heap::has_free(std::uint32_t c) noexcept {
   drain_queue();
-  return bins[c].head != nullptr || !classes[c].partial.empty();
+  return bins[c].head != nullptr || counted(c).head != nullptr || !classes[c].partial.empty();
 }
 
 void* Heap::take_larger(std::uint32_t c, std::size_t alignment) noexcept {
@@ -300,6 +300,7 @@ void Heap::uncount(std::uint32_t c) noexcept {
   tail->next = bins[c].head;
   bins[c].head = head;
   bins[c].room -= count;
+  samples_due &= ~(std::uint64_t{1} << c);  // they will be counted anew
 }
 
 // Every block of the list goes back to its slab.

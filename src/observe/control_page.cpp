@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "base/report.hpp"
+#include "capacity/budget.hpp"
 #include "engine/keeper.hpp"
+#include "engine/outside.hpp"
 #include "observe/page.hpp"
 #include "observe/page_file.hpp"
 #include "observe/profile.hpp"
@@ -178,7 +180,9 @@ void begin_control_page(Surroundings const& surroundings, std::uint64_t held) no
 }
 
 void end_control_page() noexcept {
+  if (g_surroundings == nullptr) return;
   g_ended.store(true, std::memory_order_relaxed);
+  forbid_keeper();  // it may be making the file right now
   g_file.remove();
 }
 

@@ -25,7 +25,7 @@ bool is_same(void const* mapping, void const* head) noexcept { return std::memcm
 
 }  // namespace
 
-PageFile::Made PageFile::make(char const* program, char const* library) noexcept {
+PageFile::Made PageFile::make(char const* program, char const* library, char const* root) noexcept {
   mark_ = os::ProcessMark::own();
   world_ = os::ProcessWorld::own();
   user_ = os::user_id();
@@ -50,7 +50,7 @@ PageFile::Made PageFile::make(char const* program, char const* library) noexcept
                                    .head_bytes = sizeof head,
                                    .usable = is_same,
                                    .context = &head};
-  Made const made = file_.open(kind);
+  Made const made = file_.open(kind, root);
   if (made != Made::fine) return made;
   careful_ = !os::may_be_filtered();
   sweep(file_.path());

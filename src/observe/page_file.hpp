@@ -18,8 +18,8 @@ class PageFile {
   using Made = os::SharedFile::Outcome;
 
   // A file with no snapshot yet, in place of one that this process, or another of its number, had before. Also removes
-  // pages of processes that have ended. Some thirty system calls.
-  [[nodiscard]] Made make(char const* program, char const* library) noexcept;
+  // pages of processes that have ended. Some thirty system calls. `root`: the only place to try; for tests.
+  [[nodiscard]] Made make(char const* program, char const* library, char const* root = nullptr) noexcept;
   // As a problem where the user insisted on a page.
   void tell_failure(Made made, bool insisted) const noexcept;
   [[nodiscard]] bool is_good() const noexcept { return page_.load(std::memory_order_acquire) != nullptr; }

@@ -66,22 +66,40 @@ bool is_own(void const* frame) noexcept { return frame >= g_own.begin && frame <
 // Not where the loader's lock may be held by this thread, or its lists be half changed.
 bool may_unwind() noexcept { return t_thread.no_waits == 0 && g_outside.may_wait(); }
 
-// The unwinder has locks of its own. A child that was forked while another thread had one would wait for it for ever:
-// so a fork waits until nobody unwinds, and nobody begins to meanwhile.
+// The unwinder has locks of its own, and asks the loader, who has some, too; none of them is given free in a forked
+// child. So a fork waits for those who are unwinding, and they for it. Where it came in between nevertheless (out of a
+// signal handler, or with the loader's lock held), the child has no stacks.
 constinit std::atomic<std::uint32_t> g_unwinding{0};
-constinit std::atomic<bool> g_forking{false};
+constinit std::atomic<bool> g_forking{false}, g_unwinder_lost{false};
+constexpr std::uint64_t kPatienceNs = 100'000'000;
 
-int unwind_unless_forking(void** frames) noexcept {
-  Unwind* const how = g_unwind.load(std::memory_order_acquire);
+void begin_unwinding() noexcept {
   g_unwinding.fetch_add(1, std::memory_order_seq_cst);
-  int const found = how == nullptr || g_forking.load(std::memory_order_seq_cst) ? 0 : how(frames, kMostFrames);
-  g_unwinding.fetch_sub(1, std::memory_order_release);
-  return found;
+  while (g_forking.load(std::memory_order_seq_cst)) {
+    g_unwinding.fetch_sub(1, std::memory_order_seq_cst);
+    { Hold const until_it_is_over(g_mutex); }
+    g_unwinding.fetch_add(1, std::memory_order_seq_cst);
+  }
+}
+
+void end_unwinding() noexcept {
+  if (g_unwinding.load(std::memory_order_relaxed) != 0)  // it may have been forgotten in a child
+    g_unwinding.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+void wait_for_unwinding() noexcept {
+  std::uint64_t const until = os::monotonic_ns() + kPatienceNs;
+  std::uint32_t const never = 0;
+  while (g_unwinding.load(std::memory_order_seq_cst) != 0 && os::monotonic_ns() < until)
+    os::futex_wait(&never, 0, 20'000);
 }
 
 std::uint32_t unwind(void** frames) noexcept {
-  if (!may_unwind()) return 0;
-  int const found = unwind_unless_forking(frames);
+  Unwind* const how = g_unwind.load(std::memory_order_acquire);
+  if (how == nullptr || g_unwinder_lost.load(std::memory_order_relaxed) || !may_unwind()) return 0;
+  begin_unwinding();
+  int const found = how(frames, kMostFrames);
+  end_unwinding();
   std::uint32_t const depth = found < 0 ? 0 : static_cast<std::uint32_t>(found);
   std::uint32_t own = 0;
   while (own < depth && is_own(frames[own])) ++own;
@@ -252,23 +270,22 @@ void write_top(Text& into, std::uint32_t most) noexcept {
   }
 }
 
+// A handler that forks may have interrupted this thread right here: as the engine, it then does without.
 void fork_prepare() noexcept {
-  constexpr std::uint64_t kPatienceNs = 100'000'000;  // the forking thread may be in a handler that interrupted its own
-  g_forking.store(true, std::memory_order_seq_cst);
-  std::uint64_t const until = os::monotonic_ns() + kPatienceNs;
-  while (g_unwinding.load(std::memory_order_seq_cst) != 0 && os::monotonic_ns() < until) os::yield();
+  if (t_thread.unprotected_forks != 0) return;
   g_mutex.lock();
+  g_forking.store(true, std::memory_order_seq_cst);
+  wait_for_unwinding();
 }
-
 void fork_in_parent() noexcept {
+  if (t_thread.unprotected_forks != 0) return;
+  g_forking.store(false, std::memory_order_seq_cst);
   g_mutex.unlock();
-  g_forking.store(false, std::memory_order_relaxed);
 }
-
 void fork_in_child() noexcept {
-  g_mutex.reset();
-  g_unwinding.store(0, std::memory_order_relaxed);
+  if (g_unwinding.exchange(0, std::memory_order_relaxed) != 0) g_unwinder_lost.store(true, std::memory_order_relaxed);
   g_forking.store(false, std::memory_order_relaxed);
+  g_mutex.reset();
 }
 
 }  // namespace stealth::observe::profile

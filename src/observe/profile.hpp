@@ -37,6 +37,7 @@ enum class What : std::uint8_t { heap, stalls };
 // The stacks that hold most, a line each, for a last report.
 void write_top(Text& into, std::uint32_t most) noexcept;
 
+// After the engine's prepare, and before its other two.
 void fork_prepare() noexcept;
 void fork_in_parent() noexcept;
 void fork_in_child() noexcept;

@@ -29,7 +29,7 @@ class TemporaryDirectory {
     }
     int const file = open((path_ + "/" + name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     ASSERT_GE(file, 0) << name;
-    EXPECT_EQ(write(file, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    EXPECT_EQ(::write(file, text.data(), text.size()), static_cast<ssize_t>(text.size()));
     close(file);
   }
   void remove(std::string const& name) const { EXPECT_EQ(unlink((path_ + "/" + name).c_str()), 0) << name; }
