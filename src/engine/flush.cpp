@@ -15,7 +15,7 @@ constexpr std::uint64_t kEveryNs = 20'000'000;
 constexpr std::uint64_t kMomentNs = 1'000'000;
 
 constinit Mutex g_mutex;
-constinit std::atomic<std::uint32_t> g_epoch{0};     // of the last request
+constinit std::atomic<std::uint32_t> g_epoch{0};  // of the last request
 constinit std::atomic<std::uint64_t> g_requested_ns{0};
 constinit std::atomic<void (*)() noexcept> g_work{nullptr};
 

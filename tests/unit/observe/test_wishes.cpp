@@ -71,7 +71,7 @@ class Reader {
     std::memset(page_->wish.text, 0, sizeof page_->wish.text);
     std::memcpy(page_->wish.text, text.data(), std::min(text.size(), sizeof page_->wish.text));
     page_->wish.number = number != 0 ? number : page_->answer.number + 1;
-    tend_control_page();
+    static_cast<void>(observe::tend_control_page());
     EXPECT_EQ(page_->answer.number, page_->wish.number);
   }
 
@@ -83,11 +83,11 @@ void with_page(std::function<void()> const& body, std::uint64_t from = 0) {
   test::in_a_child([&] {
     ASSERT_TRUE(test::start_engine({}));
     observe::begin_control_page(g_surroundings, from);
-    tend_control_page();
+    static_cast<void>(observe::tend_control_page());
     body();
     observe::end_control_page();
     EXPECT_EQ(page_path(), "");
-    EXPECT_EQ(tend_control_page(), 0u) << "the process is at its end";
+    EXPECT_EQ(observe::tend_control_page(), 0u) << "the process is at its end";
     EXPECT_EQ(page_path(), "");
   });
 }
@@ -100,7 +100,7 @@ TEST(ControlPage, ShowsFigures) {
     EXPECT_EQ(page->newest, 1u);
     EXPECT_GT(page.newest().figures.interval_ns, 0u);
     EXPECT_TRUE(test::soon([&] {
-      tend_control_page();
+      static_cast<void>(observe::tend_control_page());
       return page.newest().figures.live >= 100'000;
     })) << "they are kept fresh";
     observe::Snapshot const& now = page.newest();
@@ -122,15 +122,15 @@ TEST(ControlPage, NotBeforeEnoughIsHeld) {
       [] {
         EXPECT_EQ(page_path(), "");
         std::vector<test::Block> few = test::make_blocks(7, kMiB, 1);
-        EXPECT_EQ(tend_control_page(), 0u) << "though a keeper was there for something else";
+        EXPECT_EQ(observe::tend_control_page(), 0u) << "though a keeper was there for something else";
         EXPECT_EQ(page_path(), "");
         std::vector<test::Block> more = test::make_blocks(2, kMiB, 1);
-        EXPECT_GT(tend_control_page(), 0u);
+        EXPECT_GT(observe::tend_control_page(), 0u);
         EXPECT_NE(page_path(), "");
         test::free_blocks(few);
         test::free_blocks(more);
         trim();
-        EXPECT_GT(tend_control_page(), 0u);
+        EXPECT_GT(observe::tend_control_page(), 0u);
         EXPECT_NE(page_path(), "") << "it stays";
       },
       8 * kMiB);
@@ -155,7 +155,7 @@ TEST(ControlPage, Sets) {
     EXPECT_EQ(g_asked[0].value, "1 2=3");
     EXPECT_EQ(g_asked[2].value, "");
     EXPECT_EQ(g_asked[3].name, "");
-    tend_control_page();
+    static_cast<void>(observe::tend_control_page());
     EXPECT_EQ(g_asked.size(), 4u) << "each once";
   });
 }
@@ -200,7 +200,7 @@ TEST(ControlPage, NumbersWrap) {
       EXPECT_EQ(g_asked.size(), ++asked) << number;
     }
     page->wish.number = 0;
-    tend_control_page();
+    static_cast<void>(observe::tend_control_page());
     EXPECT_EQ(page->answer.number, 7u);
     EXPECT_EQ(g_asked.size(), asked);
   });
@@ -243,11 +243,11 @@ TEST(ControlPage, IsLostAndMadeAgain) {
   with_page([] {
     std::string const path = page_path();
     ASSERT_EQ(truncate(path.c_str(), 0), 0);
-    tend_control_page();
+    static_cast<void>(observe::tend_control_page());
     EXPECT_EQ(page_path(), "") << "nobody is to see it as it is";
-    EXPECT_FALSE(rest_at_control_page(1000, []() noexcept { return true; }));
-    ring_control_page();
-    EXPECT_GT(tend_control_page(), 0u) << "it will try again";
+    EXPECT_FALSE(observe::rest_at_control_page(1000, []() noexcept { return true; }));
+    observe::ring_control_page();
+    EXPECT_GT(observe::tend_control_page(), 0u) << "it will try again";
   });
 }
 
