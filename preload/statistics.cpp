@@ -8,6 +8,7 @@
 #include "engine/slow.hpp"
 #include "observe/control_page.hpp"
 #include "observe/profile.hpp"
+#include "os/task.hpp"
 #include "pool/live.hpp"
 #include "start.hpp"
 
@@ -149,9 +150,12 @@ void release_statistics_buffer() noexcept { g_buffer_mutex.unlock(); }
 void reset_statistics_buffer() noexcept { g_buffer_mutex.reset(); }
 
 Statistics gather_statistics(void (*each)(void*, ClassFacts const&), void* context, Gatherer by) noexcept {
-  EngineFacts const engine = (by == Gatherer::thread    ? gather_facts
-                              : by == Gatherer::waiting ? gather_facts_while_waiting
-                                                        : gather_facts_as_keeper)(each, context);
+  EngineFacts engine = {};
+  if (by != Gatherer::keeper) {
+    engine = (by == Gatherer::thread ? gather_facts : gather_facts_while_waiting)(each, context);
+  } else {
+    static_cast<void>(gather_facts_as_keeper(each, context, engine));
+  }
   return {engine, g_budget.facts(), next::facts(), g_arena.free_dirty_bytes()};
 }
 
@@ -215,7 +219,7 @@ void write_xml(Text& out) noexcept {
       << "\"/>\n<system type=\"max\" size=\"" << s.stalls.peak_held << "\"/>\n</malloc>\n";
 }
 
-std::uint64_t write_statistics_when_due() noexcept {
+std::uint64_t write_statistics_when_due(bool own_files) noexcept {
   config::Stats const& wanted = settings().stats;
   if (wanted.when != config::Stats::When::interval) return 0;
   static constinit std::uint64_t next_ns = 0;
@@ -224,6 +228,7 @@ std::uint64_t write_statistics_when_due() noexcept {
   if (process != owning_process()) next_ns = now + wanted.interval;
   process = owning_process();
   if (now >= next_ns) {
+    os::BorrowedStderr const for_its_lines(own_files);
     write_statistics(Gatherer::keeper);
     next_ns = now + wanted.interval;
   }

@@ -33,6 +33,6 @@ void write_json(Text& out, Gatherer by = Gatherer::thread) noexcept;
 void write_xml(Text& out) noexcept;
 
 // What STEALTH_STATS wants at an interval, if it is due; by the keeper. In how many ns it is due next; 0: never.
-[[nodiscard]] std::uint64_t write_statistics_when_due() noexcept;
+[[nodiscard]] std::uint64_t write_statistics_when_due(bool own_files) noexcept;
 
 }  // namespace stealth

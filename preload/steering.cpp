@@ -6,6 +6,7 @@
 #include "engine/slow.hpp"
 #include "next.hpp"
 #include "observe/control_page.hpp"
+#include "os/task.hpp"
 #include "pool/live.hpp"
 #include "start.hpp"
 #include "statistics.hpp"
@@ -14,9 +15,12 @@ namespace stealth {
 
 namespace {
 
+constinit bool g_own_files = false;
+
 int set(std::string_view name, std::string_view value, config::Line& why) noexcept {
   // The keeper counts as busy so that a malloc by mistake finds no heap. What a setting changes is for callers that are
   // not.
+  os::BorrowedStderr const for_its_lines(g_own_files);
   t_thread.busy = false;
   stealth_error error = live::check(name, value, why);
   if (error == STEALTH_OK) error = live::set(name, value);
@@ -39,9 +43,10 @@ constinit observe::Surroundings g_surroundings = {.program = nullptr,
                                                   .profile_wanted = profile_wanted,
                                                   .passed_on = passed_on};
 
-std::uint64_t run() noexcept {
-  std::uint64_t const page = observe::tend_control_page();
-  std::uint64_t const statistics = write_statistics_when_due();
+std::uint64_t run(bool own_files) noexcept {
+  g_own_files = own_files;
+  std::uint64_t const page = observe::tend_control_page(own_files);
+  std::uint64_t const statistics = write_statistics_when_due(own_files);
   return page == 0 ? statistics : statistics == 0 ? page : min(page, statistics);
 }
 

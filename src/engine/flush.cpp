@@ -49,7 +49,7 @@ void call_in(void (*work)() noexcept) noexcept {
   begin_flush(os::monotonic_ns());
 }
 
-void answer_flush() noexcept {
+void answer_flush(bool may_work) noexcept {
   std::uint32_t const epoch = g_epoch.load(std::memory_order_relaxed);
   if (Heap* const heap = t_thread.own; heap != nullptr && heap->flushed_epoch != epoch) {
     heap->flushed_epoch = epoch;
@@ -57,12 +57,17 @@ void answer_flush() noexcept {
     heap->release_unused(true);
   }
   if (g_work.load(std::memory_order_relaxed) != nullptr) {
-    if (t_thread.no_waits != 0 || !g_outside.may_wait()) return;  // the table stays as it is for the next one
+    // The table stays as it is for the next one.
+    if (!may_work || t_thread.no_waits != 0 || !g_outside.may_wait()) return;
     if (auto* const work = g_work.exchange(nullptr, std::memory_order_acquire); work != nullptr) work();
   }
   if (os::monotonic_ns() < g_flush_until_ns.load(std::memory_order_acquire) || !g_mutex.try_lock()) return;
-  show_classes();
-  g_flush_until_ns.store(0, std::memory_order_release);
+  // It may have been asked for anew just now.
+  bool const is_over = os::monotonic_ns() >= g_flush_until_ns.load(std::memory_order_relaxed);
+  if (is_over && g_work.load(std::memory_order_relaxed) == nullptr) {
+    show_classes();
+    g_flush_until_ns.store(0, std::memory_order_release);
+  }
   g_mutex.unlock();
 }
 

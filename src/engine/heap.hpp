@@ -162,6 +162,7 @@ struct Thread {
   std::uint8_t unprotected_forks;  // forks under way from a signal handler that interrupted the slow path
   std::uint16_t no_waits;          // forbid_waits() less allow_waits()
   bool watches_locks;              // about_to_lock() is to be called, once
+  std::uint16_t keeper;            // of a keeper: which one it is
 };
 
 // Counts on by whoever ages memory (age_heaps()): what was touched so many ticks ago is no longer in use.

@@ -11,7 +11,7 @@ namespace stealth {
 
 constinit Heap g_no_heap = {.id = ~std::uint32_t{0} << kIdShift};
 constinit thread_local Thread t_thread
-    __attribute__((tls_model("initial-exec"))) = {&g_no_heap, nullptr, false, 0, 0, false};
+    __attribute__((tls_model("initial-exec"))) = {&g_no_heap, nullptr, false, 0, 0, false, 0};
 constinit Heap g_shared_heap = {.id = std::uint32_t{1} << kIdShift};
 
 namespace {
@@ -224,10 +224,10 @@ __attribute__((no_sanitize("thread"), noinline)) std::int32_t listed_now(Bin con
   return max(bin.limit - *const_cast<std::int32_t const volatile*>(&bin.room), 0);
 }
 
+// The caller holds the registry.
 template <class Lock>
-EngineFacts gather_facts_while_busy(void (*each)(void*, ClassFacts const&), void* context, Lock lock) noexcept {
+EngineFacts gather_from_heaps(void (*each)(void*, ClassFacts const&), void* context, Lock lock) noexcept {
   EngineFacts facts = {};
-  Hold hold(g_registry);
   std::uint64_t pages = 0;
   for_each_heap([&](Heap& heap) {
     facts.large_calls += heap.large_calls;
@@ -293,16 +293,20 @@ EngineFacts gather_facts_while_busy(void (*each)(void*, ClassFacts const&), void
 EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) noexcept {
   if (t_thread.busy) return {};
   Busy const busy;
-  return gather_facts_while_busy(each, context, lock_foreign);
+  return gather_facts_while_waiting(each, context);
 }
 
 EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), void* context) noexcept {
-  return gather_facts_while_busy(each, context, lock_foreign);
+  Hold hold(g_registry);
+  return gather_from_heaps(each, context, lock_foreign);
 }
 
-EngineFacts gather_facts_as_keeper(void (*each)(void*, ClassFacts const&), void* context) noexcept {
-  constexpr std::uint64_t kPatienceNs = 1'000'000;
-  return gather_facts_while_busy(each, context, [](Heap& heap) { return heap.lock.try_lock_for(kPatienceNs); });
+bool gather_facts_as_keeper(void (*each)(void*, ClassFacts const&), void* context, EngineFacts& facts) noexcept {
+  constexpr std::uint64_t kPatienceNs = 100'000;
+  if (!g_registry.try_lock()) return false;
+  facts = gather_from_heaps(each, context, [](Heap& heap) { return heap.lock.try_lock_for(kPatienceNs); });
+  g_registry.unlock();
+  return true;
 }
 
 bool preallocate() noexcept {

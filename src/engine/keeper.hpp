@@ -31,8 +31,9 @@ inline constexpr std::size_t kOccasion = 4 * kMiB;
 
 // Work of somebody else's, for a thread that is there whatever the program does (observe/control_page.cpp).
 struct Errand {
-  // Does what is due. Until when, in ns, it wants to do nothing more; 0: it has no use for a keeper.
-  std::uint64_t (*run)() noexcept;
+  // Does what is due. Until when, in ns, it wants to do nothing more; 0: it has no use for a keeper. Without files of
+  // its own (os::Task::take_own_files) the program may come to see what it opens.
+  std::uint64_t (*run)(bool own_files) noexcept;
   // Rests at a place of its own, where others can wake the keeper, too; looks once more whether it `may` rest after it
   // has seen what it rests on. False: it has none, and nothing has happened.
   bool (*rest)(std::uint64_t ns, bool (*may)() noexcept) noexcept;

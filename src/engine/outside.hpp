@@ -42,10 +42,12 @@ void set_purge_delay(std::uint32_t ms) noexcept;
 void permit_keeper(int process) noexcept;
 // Before the program changes what is a thread's and should be the process's: who it is, what it may. True: that thread
 // has ended, and none is made until let_keeper_back(), to be called right after.
-[[nodiscard]] bool send_keeper_away() noexcept;
+// It takes less than a millisecond, but for what may take it longer to write to a file.
+inline constexpr std::uint64_t kKeeperPatienceNs = 1'000'000'000;
+[[nodiscard]] bool send_keeper_away(std::uint64_t patience_ns = kKeeperPatienceNs) noexcept;
 void let_keeper_back() noexcept;
 // The same for good: the program locks itself in.
-void forbid_keeper() noexcept;
+void forbid_keeper(std::uint64_t patience_ns = kKeeperPatienceNs) noexcept;
 
 // Between the two the calling thread is never held up at the capacity. They nest.
 void forbid_waits() noexcept;
@@ -99,8 +101,9 @@ struct EngineFacts {
 EngineFacts gather_facts(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
 // The same for a thread that is in the slow path and holds no lock: the policy's last report.
 EngineFacts gather_facts_while_waiting(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
-// The same for the keeper, who waits for nobody long: a heap that is locked meanwhile is left out.
-EngineFacts gather_facts_as_keeper(void (*each)(void* context, ClassFacts const& facts), void* context) noexcept;
+// The same for the keeper, who waits for nobody long: a heap that is locked meanwhile is left out. False: not now.
+[[nodiscard]] bool gather_facts_as_keeper(void (*each)(void* context, ClassFacts const& facts), void* context,
+                                          EngineFacts& facts) noexcept;
 
 // All structures' invariants. The caller sees to it that nobody else is at work.
 [[nodiscard]] bool engine_is_valid() noexcept;

@@ -14,6 +14,11 @@ constinit std::atomic<std::uint32_t> g_epoch{0};  // of the distances
 
 static_assert(kClasses <= 64);  // bits of Heap::samples_due
 
+void draw_distance(Heap& heap) noexcept {
+  Sampler const& sampler = *g_sampler.load(std::memory_order_acquire);
+  heap.until_sample = static_cast<std::int64_t>(sampler.draw(heap.sampling_random));
+}
+
 // Bytes until the next sample of this thread is due.
 std::int64_t& distance(Heap& heap) noexcept {
   std::uint32_t const epoch = g_epoch.load(std::memory_order_relaxed);
@@ -21,16 +26,14 @@ std::int64_t& distance(Heap& heap) noexcept {
     heap.sampling_epoch = epoch;
     heap.samples_due = 0;
     if (heap.sampling_random == 0) heap.sampling_random = static_cast<std::uint32_t>(os::monotonic_ns() ^ heap.id) | 1;
-    heap.until_sample =
-        static_cast<std::int64_t>(g_sampler.load(std::memory_order_acquire)->draw(heap.sampling_random));
+    draw_distance(heap);
   }
   return heap.until_sample;
 }
 
 void take_sample(Heap& heap, Span* span, std::size_t bytes) noexcept {
-  Sampler const& sampler = *g_sampler.load(std::memory_order_acquire);
-  heap.until_sample = static_cast<std::int64_t>(sampler.draw(heap.sampling_random));
-  span->sample = sampler.taken(bytes);
+  draw_distance(heap);
+  span->sample = g_sampler.load(std::memory_order_acquire)->taken(bytes);
   // A list would hand it out again unseen.
   if (span->sample != 0) g_arena.set_owner(span, 1, kSpanWord);
 }
@@ -69,7 +72,7 @@ std::uint32_t count_more(Heap& heap, std::uint32_t c) noexcept {
   std::uint64_t const before = left <= 0 ? 0 : (static_cast<std::uint64_t>(left) - 1) / block;
   if (before != 0) {
     heap.samples_due |= bit;
-    left = static_cast<std::int64_t>(g_sampler.load(std::memory_order_acquire)->draw(heap.sampling_random));
+    draw_distance(heap);
   }
   return static_cast<std::uint32_t>(before);
 }
@@ -107,6 +110,11 @@ void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept {
   if (counted.head == nullptr) {
     std::uint32_t const count = count_more(*heap, c);
     if (count == 0) {
+      // A page for it might have to be waited for, or be refused, where a block is at hand.
+      if (g_budget.under_pressure()) {
+        draw_distance(*heap);
+        return allocate_block(c, alignment);
+      }
       distance(*heap) = 0;
       return allocate_span(size_class.block, alignment, false);
     }

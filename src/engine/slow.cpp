@@ -125,7 +125,7 @@ void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   if (t_thread.busy || !started()) return emergency(size, alignment);
   Busy const busy;
   if (g_deferred.load(std::memory_order_relaxed) != nullptr) free_deferred();
-  if (flush_requested()) answer_flush();
+  if (flush_requested()) answer_flush(true);
   if (keeper_wanted(t_thread.own)) [[unlikely]]
     call_keeper();
   if (size > kMaxSmall) {
@@ -170,7 +170,7 @@ __attribute__((noinline)) void deallocate_elsewhere(void* p) noexcept {
   }
   if (t_thread.busy) return defer_free(p);
   Busy const busy;
-  if (flush_requested()) answer_flush();
+  if (flush_requested()) answer_flush(false);
   free_in_range(p);
   if (keeper_wanted(t_thread.own)) [[unlikely]]
     call_keeper();

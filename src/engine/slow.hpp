@@ -95,8 +95,8 @@ void request_flush() noexcept;
 // Has one thread that comes to the slow path soon, and might be held up there, do this once. What was to be done before
 // and nobody has come for is forgotten.
 void call_in(void (*work)() noexcept) noexcept;
-// What a thread does that is called in.
-void answer_flush() noexcept;
+// What a thread does that is called in. `may_work`: not in free, which the C library calls with locks of its own held.
+void answer_flush(bool may_work) noexcept;
 extern constinit std::atomic<std::uint64_t> g_flush_until_ns;  // 0: the table is as it should be
 [[nodiscard]] inline bool flush_requested() noexcept { return g_flush_until_ns.load(std::memory_order_relaxed) != 0; }
 // Which lists malloc looks at (count_blocks()), from now on.

@@ -2,6 +2,7 @@
 #include "observe/control_page.hpp"
 
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 
 #include "base/report.hpp"
@@ -13,6 +14,7 @@
 #include "observe/profile.hpp"
 #include "observe/snapshot.hpp"
 #include "os/os.hpp"
+#include "os/task.hpp"
 #include "stealth/error.h"
 
 namespace stealth::observe {
@@ -22,9 +24,11 @@ namespace {
 constexpr std::uint64_t kIntervalNs = 250'000'000;         // between two snapshots
 constexpr std::uint64_t kQuietIntervalNs = 1'000'000'000;  // while nothing changes
 constexpr std::uint64_t kLongestIntervalNs = 10'000'000'000;
+constexpr std::uint64_t kPatienceNs = 20'000'000;   // with the keeper at the end: a page that stays is swept by others
 constexpr std::uint64_t kRetryNs = 10'000'000'000;  // to make a page where none could be had
 constexpr std::uint64_t kCostShare = 200;           // making snapshots takes at most this part of the time
-constexpr std::uint32_t kQuiet = 12;                // snapshots without a change
+constexpr std::uint32_t kMostFailures = 6;
+constexpr std::uint32_t kQuiet = 12;  // snapshots without a change
 
 constinit Surroundings const* g_surroundings = nullptr;
 constinit std::uint64_t g_from = 0;  // bytes held
@@ -38,6 +42,7 @@ struct State {
   std::uint64_t not_before_ns = 0;  // to make a page
   std::uint32_t answered = 0;       // the last wish
   std::uint32_t quiet = 0;
+  std::uint32_t failures = 0;  // in a row, to make a page
   bool failure_told = false;
 };
 constinit PageFile g_file;
@@ -47,16 +52,19 @@ constinit Figures g_last = {};
 constinit Wish g_wish = {};
 constinit Answer g_answer = {};
 
-bool see_to_page(std::uint64_t now) noexcept {
+bool see_to_page(std::uint64_t now, bool own_files) noexcept {
   if (g_file.is_good()) return true;
   if (now < g_state.not_before_ns) return false;
   g_state.not_before_ns = now + kRetryNs;
   PageFile::Made const made = g_file.make(g_surroundings->program, g_surroundings->library);
   if (made != PageFile::Made::fine) {
+    ++g_state.failures;
+    os::BorrowedStderr const for_its_line(own_files);
     if (!g_state.failure_told) g_file.tell_failure(made, g_from == 0);
     g_state.failure_told = true;
     return false;
   }
+  g_state.failures = 0;
   g_state.number = 0;
   g_state.answered = 0;
   g_state.next_ns = 0;
@@ -95,8 +103,18 @@ bool take(std::string_view& text, std::string_view word) noexcept {
   return true;
 }
 
-// The rest of the wish is the path, which ends with a NUL.
-int write_profile(profile::What what, std::string_view path, config::Line& why) noexcept {
+bool is_dump_name(std::string_view name) noexcept {
+  constexpr std::string_view kBeginning = "dump-";
+  if (name.size() <= kBeginning.size() || name.size() > 64) return false;
+  if (std::memcmp(name.data(), kBeginning.data(), kBeginning.size()) != 0) return false;
+  for (char const c : name) {
+    bool const is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    if (!is_plain) return false;
+  }
+  return true;
+}
+
+int write_profile(profile::What what, std::string_view name, config::Line& why) noexcept {
   if (profile::interval() == 0) {
     if (g_surroundings->profile_wanted() != 0) {
       why.add("the profile begins when the program next allocates; try again then");
@@ -107,9 +125,11 @@ int write_profile(profile::What what, std::string_view path, config::Line& why) 
     }
     return STEALTH_NOT_SUPPORTED;
   }
-  int const error = profile::dump(what, path.data());
+  FixedText<320> path;
+  int const error =
+      is_dump_name(name) && g_file.path_beside(name, path) ? profile::dump_into_new(what, path.view().data()) : EINVAL;
   if (error == 0) return STEALTH_OK;
-  why.add_escaped(path, 256).add(": cannot be written (error ").add(static_cast<std::uint64_t>(error)).add(")");
+  why.add_escaped(name, 64).add(": cannot be written (error ").add(static_cast<std::uint64_t>(error)).add(")");
   return STEALTH_INVALID_ARGUMENT;
 }
 
@@ -118,7 +138,11 @@ void apply(std::string_view wish) noexcept {
   config::Line why{std::span(text, sizeof text - 1)};
   std::string_view rest = wish;
   std::size_t const equals = wish.find('=');
-  if (take(rest, "set") && equals != std::string_view::npos) {
+  if (!os::is_open_to_its_user()) {
+    g_answer.error = STEALTH_NOT_SUPPORTED;
+    why.add("the process has changed its user, or keeps its user from looking into it (PR_SET_DUMPABLE): it shows its ")
+        .add("figures, and takes no wishes");
+  } else if (take(rest, "set") && equals != std::string_view::npos) {
     std::string_view const name(rest.data(), static_cast<std::size_t>(wish.data() + equals - rest.data()));
     char const* const value = wish.data() + equals + 1;
     g_answer.error =
@@ -150,13 +174,23 @@ bool answer_wish() noexcept {
   return g_file.put_answer(g_answer);
 }
 
+// For this there is to be no keeper any more.
+std::uint64_t give_up_for_good() noexcept {
+  g_ended.store(true, std::memory_order_relaxed);
+  g_errand_from.store(kNeverWanted, std::memory_order_relaxed);
+  return 0;
+}
+
 }  // namespace
 
-std::uint64_t tend_control_page() noexcept {
+std::uint64_t tend_control_page(bool own_files) noexcept {
   if (g_surroundings == nullptr || g_ended.load(std::memory_order_relaxed)) return 0;
   if (!g_file.is_good() && g_budget.held() < g_from) return 0;
+  // Unless the user insists, the program shall not come to see a descriptor of ours.
+  if (!own_files && g_from != 0) return give_up_for_good();
+  if (g_file.is_good() && !g_file.is_present_users()) g_file.give_up();
   std::uint64_t now = os::monotonic_ns();
-  if (!see_to_page(now)) return kRetryNs;
+  if (!see_to_page(now, own_files)) return g_state.failures < kMostFailures ? kRetryNs : give_up_for_good();
   g_errand_from.store(0, std::memory_order_relaxed);  // from now on, however little is held
   bool good = answer_wish();
   now = os::monotonic_ns();
@@ -182,7 +216,7 @@ void begin_control_page(Surroundings const& surroundings, std::uint64_t held) no
 void end_control_page() noexcept {
   if (g_surroundings == nullptr) return;
   g_ended.store(true, std::memory_order_relaxed);
-  forbid_keeper();  // it may be making the file right now
+  forbid_keeper(kPatienceNs);  // it may be making the file right now
   g_file.remove();
 }
 

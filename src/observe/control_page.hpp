@@ -33,7 +33,7 @@ inline constexpr std::uint64_t kHeldForPage = std::uint64_t{16} << 20;
 // Once, at start: there is to be a page from `held` bytes on. `surroundings` stays.
 void begin_control_page(Surroundings const& surroundings, std::uint64_t held) noexcept;
 // The keeper's errand (engine/keeper.hpp).
-[[nodiscard]] std::uint64_t tend_control_page() noexcept;
+[[nodiscard]] std::uint64_t tend_control_page(bool own_files) noexcept;
 bool rest_at_control_page(std::uint64_t ns, bool (*may)() noexcept) noexcept;
 void ring_control_page() noexcept;
 // The process exits: takes the file away.

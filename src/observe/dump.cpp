@@ -23,11 +23,10 @@ Text& operator<<(Text& text, HexByte byte) {
   return text << kDigits[byte.value >> 4] << kDigits[byte.value & 15];
 }
 
+// False where it is not mapped any more: another thread may have closed the library meanwhile.
 template <class T>
-T read_at(std::uintptr_t at) noexcept {
-  T value;
-  std::memcpy(&value, reinterpret_cast<void const*>(at), sizeof value);
-  return value;
+bool copy_from(std::uintptr_t at, T& into) noexcept {
+  return os::copy_carefully(&into, reinterpret_cast<void const*>(at), sizeof into) == os::Copied::all;
 }
 
 std::uint64_t hash_of(std::string_view text) noexcept {
@@ -36,25 +35,25 @@ std::uint64_t hash_of(std::string_view text) noexcept {
 
 constexpr std::size_t kMostId = 32;
 
-// Of the ELF file whose beginning is mapped there, into `id`; its length, 0: it has none.
+// Of the ELF file whose beginning is mapped there, into `id`; its length, 0: it has none, or it cannot be seen.
 std::size_t build_id_at(std::uintptr_t start, std::uintptr_t end, unsigned char (&id)[kMostId]) noexcept {
-  auto const header = read_at<ElfW(Ehdr)>(start);
-  std::size_t const most = (end - start - sizeof header) / sizeof(ElfW(Phdr));
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_phoff != sizeof header) return 0;
-  for (std::size_t i = 0; i < min(std::size_t{header.e_phnum}, most); ++i) {
-    auto const segment = read_at<ElfW(Phdr)>(start + header.e_phoff + i * sizeof(ElfW(Phdr)));
+  ElfW(Ehdr) header;
+  if (os::may_be_filtered() || !copy_from(start, header)) return 0;
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return 0;
+  for (unsigned i = 0; i < min(unsigned{header.e_phnum}, 64u); ++i) {
+    ElfW(Phdr) segment;
+    if (!copy_from(start + header.e_phoff + i * sizeof segment, segment)) return 0;
     bool const is_here = segment.p_offset < end - start && segment.p_filesz <= end - start - segment.p_offset;
     if (segment.p_type != PT_NOTE || !is_here) continue;
     for (std::uintptr_t at = start + segment.p_offset, last = at + segment.p_filesz; at + sizeof(ElfW(Nhdr)) <= last;) {
-      auto const note = read_at<ElfW(Nhdr)>(at);
+      ElfW(Nhdr) note;
+      if (!copy_from(at, note)) return 0;
       std::uintptr_t const value = at + sizeof note + align_up(std::size_t{note.n_namesz}, 4);
-      std::uintptr_t const next = value + align_up(std::size_t{note.n_descsz}, 4);
-      if (next > last) break;
       if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && note.n_descsz <= kMostId) {
-        std::memcpy(id, reinterpret_cast<void const*>(value), note.n_descsz);
-        return note.n_descsz;
+        auto const* const bytes = reinterpret_cast<void const*>(value);
+        return os::copy_carefully(id, bytes, note.n_descsz) == os::Copied::all ? note.n_descsz : 0;
       }
-      at = next;
+      at = value + align_up(std::size_t{note.n_descsz}, 4);
     }
   }
   return 0;
@@ -64,11 +63,6 @@ std::size_t build_id_at(std::uintptr_t start, std::uintptr_t end, unsigned char 
 
 DumpFile::~DumpFile() {
   if (file_ >= 0) os::close_file(file_);
-}
-
-int DumpFile::create(char const* path) noexcept {
-  file_ = os::create_file(path);
-  return file_ < 0 ? -file_ : 0;
 }
 
 void DumpFile::flush(std::size_t room) noexcept {

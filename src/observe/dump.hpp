@@ -13,12 +13,13 @@ namespace stealth::observe {
 
 class DumpFile {
  public:
-  DumpFile() = default;
+  // Takes a descriptor, or -errno.
+  explicit DumpFile(int file) noexcept : file_(file) {}
   ~DumpFile();
   DumpFile(DumpFile const&) = delete;
   DumpFile& operator=(DumpFile const&) = delete;
 
-  [[nodiscard]] int create(char const* path) noexcept;  // 0 or an errno number
+  [[nodiscard]] int error() const noexcept { return file_ < 0 ? -file_ : 0; }
   void begin_heap(Stack const& total, std::uint64_t interval) noexcept;
   void begin_stalls() noexcept;
   void add_heap(Stack const& stack, void* const* frames) noexcept;

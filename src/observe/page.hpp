@@ -98,7 +98,8 @@ struct Snapshot {
 struct Wish {
   std::uint32_t number;  // one more than the last answer's
   std::uint32_t reserved;
-  // "set NAME=VALUE", or "profile heap PATH" and "profile stalls PATH": a dump is written into a new file of that name.
+  // "set NAME=VALUE", or "profile heap NAME" and "profile stalls NAME": a dump is written into a new file of that name,
+  // dump- and letters, digits and dashes, beside the page.
   char text[kWishBytes];
 };
 struct Answer {

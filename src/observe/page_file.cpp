@@ -12,6 +12,7 @@ namespace stealth::observe {
 namespace {
 
 constexpr std::string_view kPrefix = "page-";
+constexpr int kMostSwept = 64;  // each is opened, and its process asked for: others sweep, too
 
 void put_text(char* into, std::size_t bytes, char const* text) noexcept {
   Text(into, bytes - 1) << text;  // the rest is zero
@@ -74,13 +75,20 @@ void PageFile::tell_failure(Made made, bool insisted) const noexcept {
   }
 }
 
-bool PageFile::is_in_place() const noexcept {
-  return user_ == os::user_id() && file_.now() == os::SharedFile::Now::same;
+bool PageFile::is_present_users() const noexcept { return user_ == os::user_id(); }
+
+bool PageFile::is_in_place() const noexcept { return file_.now() == os::SharedFile::Now::same; }
+
+// The directory is its user's, who may have put anything in its place: another user's is left alone.
+void PageFile::give_up() noexcept {
+  if (is_present_users()) remove();
+  page_.store(nullptr, std::memory_order_release);
 }
 
-void PageFile::give_up() noexcept {
-  remove();
-  page_.store(nullptr, std::memory_order_release);
+bool PageFile::path_beside(std::string_view name, Text& path) const noexcept {
+  std::string_view const own(file_.path());
+  path << std::string_view(own.data(), own.rfind('/') + 1) << name << '\0';
+  return !path.cut();
 }
 
 void PageFile::remove() const noexcept {
@@ -96,7 +104,7 @@ void PageFile::forget_in_child() noexcept {
 bool PageFile::copy(void* to, void const* from, std::size_t bytes) const noexcept {
   os::Copied const copied = careful_ ? os::copy_carefully(to, from, bytes) : os::Copied::refused;
   if (copied != os::Copied::refused) return copied == os::Copied::all;
-  if (file_.now() == os::SharedFile::Now::cut) return false;
+  if (file_.now() != os::SharedFile::Now::same) return false;
   std::memcpy(to, from, bytes);
   return true;
 }
@@ -142,12 +150,13 @@ void PageFile::sweep(char const* own_path) const noexcept {
   struct Context {
     PageFile const& file;
     std::string_view directory, own_name;
-  } context = {*this, {own_path, slash}, {own_path + slash + 1, own.size() - slash - 1}};
+    int left;
+  } context = {*this, {own_path, slash}, {own_path + slash + 1, own.size() - slash - 1}, kMostSwept};
   FixedText<256> directory;
   directory << context.directory << '\0';
   os::for_each_name(directory.view().data(), &context, [](void* given, std::string_view name) noexcept {
-    auto const& of = *static_cast<Context*>(given);
-    if (!begins_with(name, kPrefix) || name == of.own_name) return;
+    auto& of = *static_cast<Context*>(given);
+    if (!begins_with(name, kPrefix) || name == of.own_name || --of.left < 0) return;
     FixedText<512> path;
     path << of.directory << '/' << name << '\0';
     Head head;

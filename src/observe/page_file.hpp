@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/text.hpp"
 #include "observe/page.hpp"
 #include "os/process_mark.hpp"
 #include "os/shared_file.hpp"
@@ -23,8 +24,12 @@ class PageFile {
   // As a problem where the user insisted on a page.
   void tell_failure(Made made, bool insisted) const noexcept;
   [[nodiscard]] bool is_good() const noexcept { return page_.load(std::memory_order_acquire) != nullptr; }
-  // Whether others find it by its name, and it is the present user's.
+  // Whether it was made for the user that the process now is.
+  [[nodiscard]] bool is_present_users() const noexcept;
+  // Whether others find it by its name.
   [[nodiscard]] bool is_in_place() const noexcept;
+  // The path, with a NUL, of a file in the same directory. False: too long.
+  [[nodiscard]] bool path_beside(std::string_view name, Text& path) const noexcept;
   // From now on there is no page; its name is taken away. The memory stays mapped: somebody may be ringing.
   void give_up() noexcept;
   void remove() const noexcept;

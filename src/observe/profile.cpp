@@ -185,9 +185,9 @@ void end() noexcept {
 std::uint64_t interval() noexcept { return g_interval.load(std::memory_order_relaxed); }
 std::uint64_t live_samples() noexcept { return g_live.load(std::memory_order_relaxed); }
 
-int dump(What what, char const* path) noexcept {
-  DumpFile file;
-  if (int const error = file.create(path); error != 0) return error;
+namespace {
+
+int write_dump(What what, DumpFile& file) noexcept {
   // Stacks are never changed but for their counts, and none goes away: the lock is held for one at a time.
   std::uint32_t count = 0;
   Stack total = {};
@@ -223,6 +223,18 @@ int dump(What what, char const* path) noexcept {
   return file.finish();
 }
 
+}  // namespace
+
+int dump(What what, char const* path) noexcept {
+  DumpFile file(os::create_file(path));
+  return file.error() != 0 ? file.error() : write_dump(what, file);
+}
+
+int dump_into_new(What what, char const* path) noexcept {
+  DumpFile file(os::create_new_file(path));
+  return file.error() != 0 ? file.error() : write_dump(what, file);
+}
+
 namespace {
 
 // MODULE+0xOFFSET: where in its file an address lies.
@@ -249,18 +261,24 @@ void write_place(Text& into, void const* address) noexcept {
 
 void write_top(Text& into, std::uint32_t most) noexcept {
   constexpr std::uint32_t kFrames = 8;
-  std::uint64_t below = ~std::uint64_t{0};
+  std::uint64_t last_bytes = ~std::uint64_t{0};
+  std::uint32_t last = 0;  // of those that hold as much, the earlier ones come first
   for (std::uint32_t rank = 0; rank < most; ++rank) {
     Stack top = {};
+    std::uint32_t number = 0;
     {
       Hold hold(g_mutex);
       for (std::uint32_t i = 0; i < g_stacks.count(); ++i) {
         Stack const& stack = g_stacks.at(i);
-        if (stack.live_bytes < below && stack.live_bytes > top.live_bytes) top = stack;
+        bool const comes_later = stack.live_bytes < last_bytes || (stack.live_bytes == last_bytes && i > last);
+        if (!comes_later || stack.live_bytes <= top.live_bytes) continue;
+        top = stack;
+        number = i;
       }
     }
     if (top.live_bytes == 0) return;
-    below = top.live_bytes;
+    last_bytes = top.live_bytes;
+    last = number;
     into << "stealth:   sampled " << Bytes{top.live_bytes} << " in " << top.live << " blocks:";
     for (std::uint32_t i = 0; i < min(top.depth, kFrames); ++i) {
       into << ' ';

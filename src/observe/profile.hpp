@@ -34,6 +34,8 @@ enum class What : std::uint8_t { heap, stalls };
 // Writes a dump as text that google-pprof reads (heap_v2, or a contention profile), with the mappings and their
 // build-ids, into a new file that only this user may read. Any thread. 0 or an errno number.
 [[nodiscard]] int dump(What what, char const* path) noexcept;
+// Only where there is no such file.
+[[nodiscard]] int dump_into_new(What what, char const* path) noexcept;
 // The stacks that hold most, a line each, for a last report.
 void write_top(Text& into, std::uint32_t most) noexcept;
 

@@ -2,6 +2,7 @@
 #include "observe/snapshot.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "arena/arena.hpp"
 #include "capacity/budget.hpp"
@@ -50,8 +51,10 @@ void add_waiting(Snapshot& snapshot) noexcept {
 }  // namespace
 
 void take_snapshot(Snapshot& snapshot, Surroundings const& surroundings) noexcept {
-  snapshot.classes = 0;
-  EngineFacts const engine = gather_facts_as_keeper(add_class, &snapshot);
+  // Where heaps are changing hands just now, what they had is told once more.
+  static constinit EngineFacts engine = {};
+  std::uint32_t const classes_before = std::exchange(snapshot.classes, 0);
+  if (!gather_facts_as_keeper(add_class, &snapshot, engine)) snapshot.classes = classes_before;
   StallFacts const stalls = g_budget.facts();
   CapacityLimits const limits = g_budget.limits();
   Figures& now = snapshot.figures;

@@ -67,9 +67,12 @@ bool ring(std::uint32_t* word) noexcept;
 enum class Copied : std::uint8_t { all, cut, refused };  // refused: the kernel has, or permits, no such call
 // Not to be called where may_be_filtered().
 [[nodiscard]] Copied copy_carefully(void* to, void const* from, std::size_t bytes) noexcept;
-// Whether a filter of system calls is in force, which may answer an unusual one with the process's end. True where
-// /proc does not tell. Three system calls.
+// Whether a filter of system calls is in force for this thread, which may answer an unusual one with the process's end.
 [[nodiscard]] bool may_be_filtered() noexcept;
+// Whether others with the process's user may look into it: not after it has changed its user, for one.
+[[nodiscard]] bool is_open_to_its_user() noexcept;
+// Whether the process's first thread acts as the same user as the calling one; true where /proc does not tell.
+[[nodiscard]] bool acts_as_first_thread() noexcept;
 void yield() noexcept;
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 // Since 1970, as people and other machines tell the time.
@@ -97,6 +100,8 @@ long read_some(int file, char* into, std::size_t capacity) noexcept;
 bool write_all(int file, char const* text, std::size_t bytes) noexcept;
 // Creates or cuts a regular file that only this user may read, never through a link; a descriptor or -errno.
 int create_file(char const* path) noexcept;
+// Only a file that was not there.
+int create_new_file(char const* path) noexcept;
 void close_file(int file) noexcept;
 bool remove_file(char const* path) noexcept;
 // Calls `each` with the names in a directory, some four thousand at most. False where it cannot be read.

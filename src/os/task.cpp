@@ -1,7 +1,9 @@
 // See task.hpp.
 #include "os/task.hpp"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -11,6 +13,19 @@
 
 #include "os/internal.hpp"
 #include "os/os.hpp"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
 
 namespace stealth::os {
 namespace {
@@ -128,6 +143,39 @@ bool Task::wait_for_end(std::uint64_t ns) const noexcept {
     yield();
   }
   return true;
+}
+
+bool Task::take_own_files() noexcept {
+  if (sys(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE) != 0) return false;
+  // 0 to 2 stand for nothing, so that no file of ours is ever taken for one of them.
+  for (int i = 0; i < 3; ++i) {
+    if (sys(SYS_openat, AT_FDCWD, address("/dev/null"), O_RDWR | O_CLOEXEC) < 0)
+      sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+  }
+  return true;
+}
+
+BorrowedStderr::BorrowedStderr(bool own_files) noexcept {
+  if (!own_files) return;
+  int const process = process_id();
+  long file = -1;
+  if (!may_be_filtered()) {
+    long const handle = sys(SYS_pidfd_open, process, 0);
+    if (handle >= 0) file = sys(SYS_pidfd_getfd, handle, 2, 0);
+    if (handle >= 0) close_file(static_cast<int>(handle));
+  }
+  if (file < 0) {
+    Path<64> path;
+    path << "/proc/" << static_cast<std::uint64_t>(process) << "/fd/2";
+    file = sys(SYS_openat, AT_FDCWD, address(path.c_str()), O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+  }
+  if (file < 0) return;
+  borrowed_ = sys(SYS_dup3, file, 2, O_CLOEXEC) >= 0;
+  close_file(static_cast<int>(file));
+}
+
+BorrowedStderr::~BorrowedStderr() {
+  if (borrowed_) sys(SYS_dup3, 0, 2, O_CLOEXEC);
 }
 
 void Task::name_this(char const* name) noexcept { sys(SYS_prctl, PR_SET_NAME, address(name)); }

@@ -28,6 +28,10 @@ class Task {
   bool wait_for_end(std::uint64_t ns) const noexcept;
   // In a forked child, where there is none.
   void forget() noexcept { id_.store(0, std::memory_order_relaxed); }
+  // Gives the calling task a table of descriptors of its own, with nothing in it: what it opens for a moment, the
+  // program's threads would otherwise get to see: a number that is taken, one that they close, and open anew, in the
+  // middle of a write of ours. False: the kernel has no such call; nothing has happened.
+  [[nodiscard]] static bool take_own_files() noexcept;
   // Names the calling thread for ps, top and gdb; at most 15 characters.
   static void name_this(char const* name) noexcept;
 
@@ -35,6 +39,19 @@ class Task {
   std::atomic<int> id_{0};  // set and cleared by the kernel
   char* place_ = nullptr;   // guard page, stack, thread-local storage: mapped once
   std::size_t stack_end_ = 0, bytes_ = 0;
+};
+
+// For as long as it lives, what a task with files of its own writes to descriptor 2 goes where the program's goes.
+// Where that cannot be had, nowhere. For a task without, nothing changes.
+class BorrowedStderr {
+ public:
+  explicit BorrowedStderr(bool own_files) noexcept;
+  ~BorrowedStderr();
+  BorrowedStderr(BorrowedStderr const&) = delete;
+  BorrowedStderr& operator=(BorrowedStderr const&) = delete;
+
+ private:
+  bool borrowed_ = false;
 };
 
 }  // namespace stealth::os

@@ -165,7 +165,10 @@ void look_into(Folder const& folder, std::string const& name, std::set<int>& see
     Life const life = life_of(page.head(), pid);
     if (life == Life::ended) return sweep(folder, name, page);
     auto const process = look_at(pid);
-    if (!process || !seen.insert(pid).second) return;
+    // Another user may call a page anything; a process's own is in a directory of one of its users.
+    if (!process || std::find(process->users.begin(), process->users.end(), folder.owner) == process->users.end())
+      return;
+    if (!seen.insert(pid).second) return;
     listing.views.push_back(view_from(*process, page));
   } catch (Unreadable const& trouble) {
     auto const process = look_at(pid);

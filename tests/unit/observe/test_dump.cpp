@@ -11,6 +11,7 @@
 
 #include "fake_sys.hpp"
 #include "observe/dump.hpp"
+#include "os/os.hpp"
 #include "temporary.hpp"
 
 namespace {
@@ -47,8 +48,8 @@ class Dump : public testing::Test {
 TEST_F(Dump, AHeapProfile) {
   void* const frames[] = {reinterpret_cast<void*>(0x401000), reinterpret_cast<void*>(0x7f0012345678)};
   {
-    DumpFile file;
-    ASSERT_EQ(file.create(path_.c_str()), 0);
+    DumpFile file(stealth::os::create_file(path_.c_str()));
+    ASSERT_EQ(file.error(), 0);
     file.begin_heap(stack(3, 300, 5, 500), 524288);
     Stack one = stack(2, 200, 4, 400);
     one.depth = 2;
@@ -68,8 +69,8 @@ TEST_F(Dump, AHeapProfile) {
 
 TEST_F(Dump, AContentionProfile) {
   void* const frames[] = {reinterpret_cast<void*>(0x401000)};
-  DumpFile file;
-  ASSERT_EQ(file.create(path_.c_str()), 0);
+  DumpFile file(stealth::os::create_file(path_.c_str()));
+  ASSERT_EQ(file.error(), 0);
   file.begin_stalls();
   Stack one = {};
   one.depth = 1;
@@ -89,8 +90,8 @@ TEST_F(Dump, ManyStacks) {
   std::string expected = "--- contention:\ncycles/second = 1000000000\nsampling period = 1\n";
   std::string line = std::to_string(kMost) + " " + std::to_string(kMost) + " @";
   for (std::size_t i = 0; i < kMostFrames; ++i) line += " 0xffffffffffffffff";
-  DumpFile file;
-  ASSERT_EQ(file.create(path_.c_str()), 0);
+  DumpFile file(stealth::os::create_file(path_.c_str()));
+  ASSERT_EQ(file.error(), 0);
   fake::move_at_most(1000);
   file.begin_stalls();
   Stack one = {};
@@ -106,8 +107,8 @@ TEST_F(Dump, ManyStacks) {
 
 TEST_F(Dump, AFailingWriteIsTold) {
   for (std::uint64_t const nth : {1, 2, 3}) {
-    DumpFile file;
-    ASSERT_EQ(file.create(path_.c_str()), 0);
+    DumpFile file(stealth::os::create_file(path_.c_str()));
+    ASSERT_EQ(file.error(), 0);
     fake::fail(SYS_write, nth, ENOSPC);
     file.begin_heap(stack(1, 1, 1, 1), 1);
     for (int i = 0; i < 200; ++i) file.add_heap(stack(1, 1, 1, 1), nullptr);
@@ -118,13 +119,13 @@ TEST_F(Dump, AFailingWriteIsTold) {
 }
 
 TEST_F(Dump, WhereItCannotBe) {
-  DumpFile file;
-  EXPECT_EQ(file.create((directory_ / "no/such").c_str()), ENOENT);
-  EXPECT_EQ(DumpFile().create(directory_.path().c_str()), EISDIR);
+  DumpFile file(stealth::os::create_file((directory_ / "no/such").c_str()));
+  EXPECT_EQ(file.error(), ENOENT);
+  EXPECT_EQ(DumpFile(stealth::os::create_file(directory_.path().c_str())).error(), EISDIR);
   ASSERT_EQ(symlink("/tmp", (directory_ / "link").c_str()), 0);
-  EXPECT_EQ(DumpFile().create((directory_ / "link").c_str()), ELOOP);
+  EXPECT_EQ(DumpFile(stealth::os::create_file((directory_ / "link").c_str())).error(), ELOOP);
   ASSERT_EQ(mkfifo((directory_ / "pipe").c_str(), 0600), 0);
-  EXPECT_EQ(DumpFile().create((directory_ / "pipe").c_str()), ENXIO);
+  EXPECT_EQ(DumpFile(stealth::os::create_file((directory_ / "pipe").c_str())).error(), ENXIO);
 }
 
 // The test program's own, by the loader's word; empty: it has none.
@@ -158,8 +159,8 @@ TEST_F(Dump, MappingsAndBuildIds) {
   char own[512] = {};
   ASSERT_GT(readlink("/proc/self/exe", own, sizeof own - 1), 0);
   for (std::size_t const piece : {0, 7, 100, 2047}) {  // however /proc is read
-    DumpFile file;
-    ASSERT_EQ(file.create(path_.c_str()), 0);
+    DumpFile file(stealth::os::create_file(path_.c_str()));
+    ASSERT_EQ(file.error(), 0);
     fake::move_at_most(piece);
     file.add_mappings();
     EXPECT_EQ(file.finish(), 0);
@@ -182,8 +183,8 @@ TEST_F(Dump, OddMappings) {
                            std::string(5000, 'a') + "\n00001000-00002000 r--p 00000000 08:01 77 /no/such\n" +
                            "00001000-00002000 ---p 00000000 08:01 77 " + std::string(4000, '/') + "\n12345-";
   fake::serve("/proc/self/maps", maps);
-  DumpFile file;
-  ASSERT_EQ(file.create(path_.c_str()), 0);
+  DumpFile file(stealth::os::create_file(path_.c_str()));
+  ASSERT_EQ(file.error(), 0);
   file.add_mappings();
   EXPECT_EQ(file.finish(), 0);
   EXPECT_EQ(text(), "\nMAPPED_LIBRARIES:\n" + maps);
@@ -191,8 +192,8 @@ TEST_F(Dump, OddMappings) {
 }
 
 TEST_F(Dump, NoMappings) {
-  DumpFile file;
-  ASSERT_EQ(file.create(path_.c_str()), 0);
+  DumpFile file(stealth::os::create_file(path_.c_str()));
+  ASSERT_EQ(file.error(), 0);
   fake::serve_nothing_else();
   file.add_mappings();
   EXPECT_EQ(file.finish(), 0);

@@ -213,8 +213,11 @@ TEST_F(Page, RemovedOrReplaced) {
 
 TEST_F(Page, AnotherUser) {
   ASSERT_EQ(make(), Made::fine);
+  EXPECT_TRUE(page_.is_present_users());
   fake::answer(SYS_geteuid, 12345);
-  EXPECT_FALSE(page_.is_in_place());
+  EXPECT_FALSE(page_.is_present_users());
+  page_.give_up();
+  EXPECT_TRUE(exists(name_)) << "its directory is that user's, who may have put anything there";
 }
 
 TEST_F(Page, ANewOneAfterALoss) {

@@ -1,6 +1,7 @@
 // What the keeper does for the control page, at each of its rounds: makes it, shows figures, and answers wishes.
 // Each test is a process of its own; its page is found as the command finds it.
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <functional>
 
@@ -71,7 +72,7 @@ class Reader {
     std::memset(page_->wish.text, 0, sizeof page_->wish.text);
     std::memcpy(page_->wish.text, text.data(), std::min(text.size(), sizeof page_->wish.text));
     page_->wish.number = number != 0 ? number : page_->answer.number + 1;
-    static_cast<void>(observe::tend_control_page());
+    static_cast<void>(observe::tend_control_page(true));
     EXPECT_EQ(page_->answer.number, page_->wish.number);
   }
 
@@ -83,11 +84,11 @@ void with_page(std::function<void()> const& body, std::uint64_t from = 0) {
   test::in_a_child([&] {
     ASSERT_TRUE(test::start_engine({}));
     observe::begin_control_page(g_surroundings, from);
-    static_cast<void>(observe::tend_control_page());
+    static_cast<void>(observe::tend_control_page(true));
     body();
     observe::end_control_page();
     EXPECT_EQ(page_path(), "");
-    EXPECT_EQ(observe::tend_control_page(), 0u) << "the process is at its end";
+    EXPECT_EQ(observe::tend_control_page(true), 0u) << "the process is at its end";
     EXPECT_EQ(page_path(), "");
   });
 }
@@ -100,7 +101,7 @@ TEST(ControlPage, ShowsFigures) {
     EXPECT_EQ(page->newest, 1u);
     EXPECT_GT(page.newest().figures.interval_ns, 0u);
     EXPECT_TRUE(test::soon([&] {
-      static_cast<void>(observe::tend_control_page());
+      static_cast<void>(observe::tend_control_page(true));
       return page.newest().figures.live >= 100'000;
     })) << "they are kept fresh";
     observe::Snapshot const& now = page.newest();
@@ -122,15 +123,15 @@ TEST(ControlPage, NotBeforeEnoughIsHeld) {
       [] {
         EXPECT_EQ(page_path(), "");
         std::vector<test::Block> few = test::make_blocks(7, kMiB, 1);
-        EXPECT_EQ(observe::tend_control_page(), 0u) << "though a keeper was there for something else";
+        EXPECT_EQ(observe::tend_control_page(true), 0u) << "though a keeper was there for something else";
         EXPECT_EQ(page_path(), "");
         std::vector<test::Block> more = test::make_blocks(2, kMiB, 1);
-        EXPECT_GT(observe::tend_control_page(), 0u);
+        EXPECT_GT(observe::tend_control_page(true), 0u);
         EXPECT_NE(page_path(), "");
         test::free_blocks(few);
         test::free_blocks(more);
         trim();
-        EXPECT_GT(observe::tend_control_page(), 0u);
+        EXPECT_GT(observe::tend_control_page(true), 0u);
         EXPECT_NE(page_path(), "") << "it stays";
       },
       8 * kMiB);
@@ -155,7 +156,7 @@ TEST(ControlPage, Sets) {
     EXPECT_EQ(g_asked[0].value, "1 2=3");
     EXPECT_EQ(g_asked[2].value, "");
     EXPECT_EQ(g_asked[3].name, "");
-    static_cast<void>(observe::tend_control_page());
+    static_cast<void>(observe::tend_control_page(true));
     EXPECT_EQ(g_asked.size(), 4u) << "each once";
   });
 }
@@ -200,7 +201,7 @@ TEST(ControlPage, NumbersWrap) {
       EXPECT_EQ(g_asked.size(), ++asked) << number;
     }
     page->wish.number = 0;
-    static_cast<void>(observe::tend_control_page());
+    static_cast<void>(observe::tend_control_page(true));
     EXPECT_EQ(page->answer.number, 7u);
     EXPECT_EQ(g_asked.size(), asked);
   });
@@ -214,25 +215,40 @@ int unwind(void** into, int) noexcept {
 
 TEST(ControlPage, Profiles) {
   with_page([] {
-    test::TemporaryDirectory const directory;
     Reader page;
-    page.wish("profile heap " + (directory / "heap"));
+    std::string const folder = page_path().substr(0, page_path().rfind('/') + 1);
+    std::string const name = "dump-" + std::to_string(getpid());
+    auto const made = [&](std::string const& file) { return unlink((folder + file).c_str()) == 0; };
+    page.wish("profile heap " + name);
     EXPECT_EQ(page->answer.error, STEALTH_NOT_SUPPORTED) << "it is off";
     ASSERT_TRUE(observe::profile::begin(1, unwind, {nullptr, nullptr}));
     std::vector<test::Block> blocks = test::make_blocks(10, 100, 1);
-    page.wish("profile heap " + (directory / "a=b c"));
+    page.wish("profile heap " + name);
     EXPECT_EQ(page->answer.error, 0) << page->answer.text;
-    EXPECT_EQ(access((directory / "a=b c").c_str(), F_OK), 0);
     EXPECT_EQ(page.newest().figures.profile_interval, 1u);
     EXPECT_EQ(page.newest().figures.profile_samples, 10u);
-    page.wish("profile stalls " + (directory / "stalls"));
+    page.wish("profile heap " + name);
+    EXPECT_EQ(page->answer.error, STEALTH_INVALID_ARGUMENT) << "it is there";
+    EXPECT_NE(std::strstr(page->answer.text, "cannot be written (error 17)"), nullptr) << page->answer.text;
+    EXPECT_TRUE(made(name));
+    page.wish("profile stalls " + name + "-s");
     EXPECT_EQ(page->answer.error, 0) << page->answer.text;
-    EXPECT_EQ(access((directory / "stalls").c_str(), F_OK), 0);
-    page.wish("profile heap " + (directory / "no/such"));
-    EXPECT_EQ(page->answer.error, STEALTH_INVALID_ARGUMENT);
-    EXPECT_NE(std::strstr(page->answer.text, "cannot be written (error 2)"), nullptr) << page->answer.text;
-    page.wish("profile heap ");
-    EXPECT_EQ(page->answer.error, STEALTH_INVALID_ARGUMENT);
+    EXPECT_TRUE(made(name + "-s"));
+    // A name, and nothing that leads anywhere else.
+    for (std::string const& wrong :
+         {std::string("/tmp/") + name, std::string("dump-/../x"), std::string("dump-"), name + "=",
+          std::string("other"), "dump-" + std::string(100, 'a'), std::string(" ")}) {
+      page.wish("profile heap " + wrong);
+      EXPECT_EQ(page->answer.error, STEALTH_INVALID_ARGUMENT) << wrong;
+    }
+    ASSERT_EQ(prctl(PR_SET_DUMPABLE, 0), 0);
+    page.wish("profile heap " + name);
+    EXPECT_EQ(page->answer.error, STEALTH_NOT_SUPPORTED);
+    EXPECT_NE(std::strstr(page->answer.text, "takes no wishes"), nullptr) << page->answer.text;
+    page.wish("set good=1");
+    EXPECT_EQ(page->answer.error, STEALTH_NOT_SUPPORTED);
+    ASSERT_EQ(prctl(PR_SET_DUMPABLE, 1), 0);
+    EXPECT_FALSE(made(name));
     observe::profile::end();
     test::free_blocks(blocks);
   });
@@ -243,11 +259,11 @@ TEST(ControlPage, IsLostAndMadeAgain) {
   with_page([] {
     std::string const path = page_path();
     ASSERT_EQ(truncate(path.c_str(), 0), 0);
-    static_cast<void>(observe::tend_control_page());
+    static_cast<void>(observe::tend_control_page(true));
     EXPECT_EQ(page_path(), "") << "nobody is to see it as it is";
     EXPECT_FALSE(observe::rest_at_control_page(1000, []() noexcept { return true; }));
     observe::ring_control_page();
-    EXPECT_GT(observe::tend_control_page(), 0u) << "it will try again";
+    EXPECT_GT(observe::tend_control_page(true), 0u) << "it will try again";
   });
 }
 

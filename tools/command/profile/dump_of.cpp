@@ -18,6 +18,7 @@ namespace stealth::command::profile {
 namespace {
 
 constexpr std::chrono::seconds kPatienceWithDump{10};
+constexpr off_t kMostBytes = 1 << 30;  // a process writes some megabytes; its user may write anything
 
 // Takes the file away at the end, whatever happened.
 class Draft {
@@ -30,7 +31,7 @@ class Draft {
   [[nodiscard]] std::string text(std::string const& who) const {
     File const file(openat(directory_, name_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat facts {};
-    if (!file.open() || fstat(file.number(), &facts) != 0 || !S_ISREG(facts.st_mode))
+    if (!file.open() || fstat(file.number(), &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_size > kMostBytes)
       throw Failure("profile: " + who + ": its dump cannot be read: " + std::strerror(errno) + "; try again");
     std::string all;
     char piece[65536];
@@ -53,12 +54,6 @@ Folder folder_of(Process const& process) {
   throw Failure("profile: " + std::to_string(process.pid) + ": its control page has just gone; try again");
 }
 
-// As the process itself names it.
-std::string inner_path(Process const& process, std::string const& path) {
-  std::string const root = "/proc/" + std::to_string(process.pid) + "/root";
-  return path.starts_with(root + "/") ? path.substr(root.size()) : path;
-}
-
 }  // namespace
 
 std::string dump_of(int pid, bool stalls) {
@@ -68,7 +63,7 @@ std::string dump_of(int pid, bool stalls) {
   std::string const name = "dump-" + who + "-" + std::to_string(getpid());
   Draft const draft(folder, name);
   std::string const kind = stalls ? "profile stalls " : "profile heap ";
-  Reply const reply = wish(process, kind + inner_path(process, folder.path) + "/" + name, kPatienceWithDump);
+  Reply const reply = wish(process, kind + name, kPatienceWithDump);
   if (reply.error != 0) throw Failure("profile: " + who + ": " + reply.text);
   return draft.text(who);
 }
