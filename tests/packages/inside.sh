@@ -24,14 +24,17 @@ stealth doctor -- /bin/cat
 
 step 'stealth run'
 printf 'a line\n' >line
-stealth run --stats -- cat line >out 2>err
+stealth run --stats="exit:$here/figures" -- cat line >out
+cmp line out
+wants 'figures at exit' 'held' figures
+stealth run --stats -- perl -e 'print "a line\n"' >out 2>err
 cmp line out
 wants 'figures at exit' 'stealth: ' err
 
 step 'preloaded by name alone'
-STEALTH_STATS=exit:json LD_PRELOAD=libstealth.so.0 cat line >out 2>err
+STEALTH_STATS="exit:json:$here/figures.json" LD_PRELOAD=libstealth.so.0 cat line >out
 cmp line out
-wants 'figures at exit' '"held' err
+wants 'figures at exit' '"held' figures.json
 
 step 'a profile: the unwinder is found beside the library'
 stealth run --profile=4k:"$here/heap" -- sort line >out 2>err

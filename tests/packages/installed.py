@@ -72,12 +72,12 @@ def main():
         command, library = inside(places["bindir"]) / "stealth", inside(places["libdir"]) / "libstealth.so.0"
         environment = {name: value for name, value in os.environ.items()
                        if name != "LD_PRELOAD" and not name.startswith("STEALTH_")}
-        ran = subprocess.run([command, "run", "--stats", "--", "env"], check=True, capture_output=True, text=True,
+        ran = subprocess.run([command, "run", f"--stats=exit:{root}/figures", "--", "env"], check=True, capture_output=True, text=True,
                              env=environment)
         preloaded = [line for line in ran.stdout.splitlines() if line.startswith("LD_PRELOAD=")]
         if preloaded != [f"LD_PRELOAD={library}"]:
             sys.exit(f"{preloaded}, where {library} was to be preloaded")
-        if "stealth: " not in ran.stderr:
+        if ran.stderr or "held" not in (root / "figures").read_text():
             sys.exit(f"no figures at exit, but: {ran.stderr!r}")
     print(f"{len(wanted)} files below {prefix}, as expected; the command preloads the library beside it")
 
