@@ -16,7 +16,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-PACKAGES = {"libstealth0", "libstealth-dev", "stealth"}
+PACKAGES = {"libstealth0", "libstealth-dev", "libstealth-tools"}
 # Everything that apt must know to reach its sources from here.
 APT_OPTIONS = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until")
 

@@ -17,7 +17,7 @@ refuses() { if grep -F -e "$2" "$3"; then fail "$1"; fi; }
 apt() { apt-get -q -y -o Dpkg::Use-Pty=0 --no-install-recommends "$@"; }
 
 step 'install: the library and the command'
-apt install ./libstealth0_*.deb ./stealth_*.deb
+apt install ./libstealth0_*.deb ./libstealth-tools_*.deb
 
 step 'stealth doctor'
 stealth doctor -- /bin/cat
@@ -41,8 +41,13 @@ stealth run --profile=4k:"$here/heap" -- sort line >out 2>err
 cmp line out
 refuses 'the unwinder cannot be loaded' 'cannot load' err
 wants 'a profile' 'heap_v2' heap
-stealth profile heap >out
-test -s out
+if [ -e /proc/self/maps ]; then
+  stealth profile heap >out
+  wants 'who holds memory' 'live in' out
+else  # a container that may not mount it: the dump has no mappings, and the command says so
+  if stealth profile heap >out 2>err; then fail 'a dump without mappings was taken'; fi
+  wants 'an error in one line' 'cut short' err
+fi
 
 step 'documents'
 for file in man/man1/stealth.1.gz bash-completion/completions/stealth; do test -s "/usr/share/$file"; done
@@ -61,7 +66,7 @@ c++ -std=c++20 consumer.cpp -o consumer -l:libstealthpool.a
 ./consumer
 
 step 'remove'
-apt purge libstealth0
+apt purge libstealth0 libstealth-dev libstealth-tools
 find /usr /etc /var -name '*stealth*' >left
 if [ -s left ]; then cat left; fail 'the packages left files behind'; fi
 printf '\nall of it works\n'
