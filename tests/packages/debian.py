@@ -90,7 +90,10 @@ def use_in_chroot(packages, work):
         value = said("apt-config", "dump", "--format", "%v", name)
         if value:
             options.append(f'--aptopt={name} "{value}"')
-    reached = work / "reached"
+    marks = work / "marks"
+    marks.mkdir()
+    marks.chmod(0o777)  # root of a user namespace is somebody else here
+    reached = marks / "reached"
     # Nothing is kept of it: all happens in its last hook, while /proc and the rest are mounted.
     status = run("mmdebstrap", "--variant=apt", "--format=null", "--skip=cleanup/apt", *options,
                  f"--customize-hook=touch {shlex.quote(str(reached))}",
