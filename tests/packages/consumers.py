@@ -14,7 +14,10 @@ import tempfile
 
 def run(*command, **more):
     print("+", *command, flush=True)
-    return subprocess.run([str(part) for part in command], check=True, **more)
+    done = subprocess.run([str(part) for part in command], check=False, **more)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]}: status {done.returncode}\n{done.stdout or ''}{done.stderr or ''}")
+    return done
 
 
 def only(files, what):
@@ -26,7 +29,10 @@ def only(files, what):
 
 def by_cmake(root, libraries, consumer, work):
     config = only(root.glob("**/stealthConfig.cmake"), "stealthConfig.cmake")
-    run("cmake", "-S", consumer, "-B", work / "build", f"-Dstealth_DIR={config.parent}", "-DCMAKE_BUILD_TYPE=Release")
+    configured = run("cmake", "-S", consumer, "-B", work / "build", f"-Dstealth_DIR={config.parent}",
+                     "-DCMAKE_BUILD_TYPE=Release", capture_output=True, text=True)
+    if f"to preload: {libraries / 'libstealth.so.0'}\n" not in configured.stdout:
+        sys.exit(f"stealth_PRELOAD does not name the installed library:\n{configured.stdout}")
     run("cmake", "--build", work / "build")
     wanted = {f"consumer{kind}-{library}" for kind in ("", "-c") for library in ("pool", "pool_static", "stealth")}
     programs = [work / "build" / name for name in sorted(wanted)]

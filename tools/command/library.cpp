@@ -8,14 +8,8 @@
 #include <vector>
 
 #include "command.hpp"
+#include "installed.hpp"  // made by tools/meson.build: STEALTH_LIBDIR, STEALTH_BINDIR
 #include "settings_view.hpp"
-
-#ifndef STEALTH_LIBDIR
-#define STEALTH_LIBDIR "/usr/local/lib"
-#endif
-#ifndef STEALTH_BINDIR
-#define STEALTH_BINDIR "/usr/local/bin"
-#endif
 
 namespace stealth::command {
 
