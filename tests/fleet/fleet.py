@@ -4,7 +4,9 @@ the command `stealth` that looks at them, and libstealth put into their environm
 From tests/programs: scenes, servers and the statistics at exit. From tests/command: the command, and waiting.
 STEALTH_LIB and STEALTH name the library and the command.
 """
+import contextlib
 import json
+import os
 import pathlib
 import sys
 
@@ -25,6 +27,17 @@ def settings(trial, side, **values):
     return {'LD_PRELOAD': str(trial.library), 'STEALTH_CONTROL': 'on',
             'STEALTH_STATS': f'exit:json:{side.stats_dir}/%p.json'} | \
         {f'STEALTH_{name.upper()}': str(value) for name, value in values.items()}
+
+
+@contextlib.contextmanager
+def group():
+    """A name that no other test has. Members that were killed, as after a failure, leave the group's file behind."""
+    name = f'fleet-{os.getpid()}'
+    try:
+        yield name
+    finally:
+        for file in pathlib.Path(f'/dev/shm/stealth-{os.geteuid()}').glob(f'{name}.*'):
+            file.unlink(missing_ok=True)
 
 
 def seen(pid):

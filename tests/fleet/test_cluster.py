@@ -92,7 +92,8 @@ with Pressure() as trial:
     check({'each master has a part of the keys': len(keys) == 3 and min(keys) > 0 and sum(keys) > SETS - 50,
            'each wrote its figures': len(servers) == 3,
            'each was served by libstealth': all(server['peak_held'] > 20 * MIB for server in servers),
-           'one that waited is among them': sum(server['waits']['count'] for server in servers) > 0}, (keys, [waits_of(server) for server in servers]))
+           'one that waited is among them': sum(server['waits']['count'] for server in servers) > 0},
+          (keys, [waits_of(server) for server in servers]))
     empty = [panel for panel, rows in panels.items() if not rows]
     check({'each query of the dashboard is answered with data': not empty,
            'Prometheus has each master\'s capacity': {pid: capacities.get(pid) for pid in names} ==

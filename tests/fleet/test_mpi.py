@@ -7,7 +7,7 @@ import re
 import signal
 import time
 
-from fleet import MIB, ROOT, SLAB, Pressure, anonymous, check, fail, mib, need, seen, settings, until, waits_of
+from fleet import MIB, ROOT, SLAB, Pressure, anonymous, check, fail, group, mib, need, seen, settings, waits_of
 from harness import tail
 
 mpicc, mpirun = need('/usr/bin/mpicc'), need('/usr/bin/mpirun')
@@ -35,7 +35,7 @@ class Job:
     """One run of it, watched until it ends."""
 
     def __init__(self, side, program, **options):
-        self.most, self.looks, self.group = 0, 0, []
+        self.most, self.looks, self.shown = 0, 0, []
         self.log = side.dir / 'server0.log'  # what mpirun writes is its ranks' output
         self.server = side.serve(job(side, program, **options), lambda: len(self.ranks()) == RANKS)
         self.pids = self.ranks()
@@ -55,7 +55,7 @@ class Job:
                 self.most = max(self.most, sum(sizes))
                 self.looks += 1
             if stat and self.looks % 5 == 1:
-                self.group.append([figures for pid in self.pids if (figures := seen(pid))])
+                self.shown.append([figures for pid in self.pids if (figures := seen(pid))])
             if time.monotonic() > until_:
                 self.server.fail('does not end')
             time.sleep(0.01)
@@ -97,14 +97,13 @@ with Pressure() as trial:
         if work.most < 2 * CAPACITY:
             fail(f'plain: the ranks hold {work.most} bytes at most: that would fit')
 
-    with trial.scene('group') as side:
-        name = f'fleet-{os.getpid()}'
+    with trial.scene('group') as side, group() as name:
         work, sent = run(side, ranks, stat=True, **settings(trial, side, capacity=CAPACITY, group=name))
     processes = trial.figures('group', 'ranks')
     print(f'group: {mib(work.most)} in {RANKS} ranks at most, {mib(sent)} in messages')
     for process in processes:
         print(f'  {waits_of(process)}')
-    full = [looks for looks in work.group if len(looks) == RANKS]
+    full = [looks for looks in work.shown if len(looks) == RANKS]
     members = [{look['group_members'] for look in looks} for looks in full]
     check({'as much was done as without a capacity': sent == plain,
            'each rank wrote its figures': len(processes) == RANKS,
@@ -115,7 +114,8 @@ with Pressure() as trial:
     held = [sum(look['held'] for look in looks) for looks in full]
     used = [look['used'] for looks in full for look in looks]
     check({'they did not fit, and waited': all(process['waits']['count'] > 10 for process in processes),
-           'the kernel says that the sum stayed within the capacity': work.most <= CAPACITY + MARGIN + RANKS * OTHERWISE,
+           'the kernel says that the sum stayed within the capacity':
+               work.most <= CAPACITY + MARGIN + RANKS * OTHERWISE,
            'and so does what the group uses': max(used) <= CAPACITY + MARGIN,
            'and the sum of what each holds': max(held) <= CAPACITY + MARGIN,
            'it was used': max(used) > 0.8 * CAPACITY}, (work.most, max(held), max(used)))

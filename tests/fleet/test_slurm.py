@@ -6,7 +6,7 @@ import os
 import re
 import time
 
-from fleet import MIB, SLAB, Pressure, anonymous, check, mib, seen, settings, waits_of
+from fleet import MIB, SLAB, Pressure, anonymous, check, group, mib, seen, settings, waits_of
 from slurm import Slurm
 
 TASKS, CAPACITY = 4, 64 * MIB
@@ -42,11 +42,11 @@ def run(slurm, program, name, environment):
 
 
 with Pressure() as trial:
-    with trial.scene('slurm') as side:
+    with trial.scene('slurm') as side, group() as name:
         slurm = Slurm(side)
         program = os.environ['FLEET_QUEUE']
         plain, _ = run(slurm, program, 'plain', {})
-        most, looks = run(slurm, program, 'group', settings(trial, side, capacity=CAPACITY, group=f'fleet-{os.getpid()}'))
+        most, looks = run(slurm, program, 'group', settings(trial, side, capacity=CAPACITY, group=name))
         slurm.stop()
     tasks = trial.figures('slurm', 'demo-queue')
     print(f'{TASKS} tasks: plain {mib(plain)} at most; in a group of {mib(CAPACITY)} {mib(most)}')
