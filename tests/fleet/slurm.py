@@ -78,8 +78,11 @@ class Slurm:
         return re.findall(r'JobState=(\S+) .*?ExitCode=(\S+)', shown)
 
     def end_job(self, job):
+        """If it still runs, as after a failure: while there is a slurmd to end it, and steps that can tell it so."""
         with contextlib.suppress(SystemExit):
-            self.ask('scancel', '--signal=KILL', job)
+            if not self.ended(job):
+                self.ask('scancel', job)
+                until(lambda: self.ended(job), 'the end of a job that was cancelled')
 
     def stop(self):
         for daemon in reversed(self.daemons):
