@@ -22,11 +22,11 @@ def free_port():
             return port
 
 
-def answers(port):
+def answers(port, address='127.0.0.1'):
     """True once something accepts connections there."""
     with socket.socket() as s:
         s.settimeout(1)
-        return s.connect_ex(('127.0.0.1', port)) == 0
+        return s.connect_ex((address, port)) == 0
 
 
 def libc_heap(smaps):
