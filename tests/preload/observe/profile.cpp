@@ -161,12 +161,15 @@ void switched() {
     }));
     allocate_small(0, kSmall);
     allocate_large();
-    char path[512];
-    char wish[600];
-    path_of(path, "wished", round);
-    snprintf(wish, sizeof wish, "profile heap %s", path);
+    char wish[64];
+    snprintf(wish, sizeof wish, "profile heap dump-%d-%d", getpid(), round);
     CHECK(reader.wish(wish) == 0);
+    // Beside the page.
+    char path[512];
+    CHECK(page::find(getpid(), path));
+    snprintf(strrchr(path, '/') + 1, 64, "%s", strrchr(wish, ' ') + 1);
     expect_shares(read_dump(path));
+    CHECK(unlink(path) == 0);
     CHECK(reader.comes([](Snapshot const& now) { return now.figures.profile_samples > 500; }));
     if (round != 1) change("profile", "off");
     if (round == 1) CHECK(reader.wish("set profile=off") == 0);
