@@ -1,9 +1,9 @@
-// All heaps: making them, taking over those of ended threads, and what is done to all of them at once: trim, count,
-// fork.
+// All heaps: making them, taking over those of ended threads, and what is done to all of them at once: trim, age, fork.
 //
 // Order of locks: the keeper's, registry, then heaps (in the registry's order), then the arena. Whoever touches another
 // thread's heap holds the registry's lock.
 #include "engine/keeper.hpp"
+#include "engine/registry.hpp"
 #include "engine/slow.hpp"
 #include "os/os.hpp"
 
@@ -14,10 +14,11 @@ constinit thread_local Thread t_thread
     __attribute__((tls_model("initial-exec"))) = {&g_no_heap, nullptr, false, 0, 0, false, 0};
 constinit Heap g_shared_heap = {.id = std::uint32_t{1} << kIdShift};
 
+constinit Mutex g_registry;
+constinit Heap* g_heaps = nullptr;
+
 namespace {
 
-constinit Mutex g_registry;
-constinit Heap* g_heaps = nullptr;  // oldest first
 constinit Heap* g_last_heap = nullptr;
 constinit Heap* g_cursor = nullptr;  // where the next search for an ended thread's heap goes on
 constinit std::uint32_t g_last_number = 1;
@@ -89,18 +90,9 @@ Heap* attach() {
   return heap;
 }
 
-template <class Action>
-void for_each_heap(Action action) {
-  for (Heap* heap = g_heaps; heap != nullptr; heap = heap->next_heap) {
-    if (!heap->lost) action(*heap);
-  }
-  action(g_shared_heap);
-}
+}  // namespace
 
-// For other heaps than the thread's own. A heap whose thread died within the slow path (by pthread_exit in a signal
-// handler, say) stays locked and may be half changed: it is given up. Its blocks can be used and freed as before.
-// False, too, for one that stays locked for a second though its thread lives (it jumped out of a signal handler).
-bool lock_foreign(Heap& heap) {
+bool lock_foreign(Heap& heap) noexcept {
   constexpr std::uint64_t kPatienceNs = 20'000'000;
   for (int tries = 0; tries < 50; ++tries) {
     if (heap.lock.try_lock_for(kPatienceNs)) return true;
@@ -110,8 +102,6 @@ bool lock_foreign(Heap& heap) {
   }
   return false;
 }
-
-}  // namespace
 
 void collect() noexcept {
   Hold hold(g_registry);
@@ -215,98 +205,6 @@ bool trim() noexcept {
   collect();  // what one heap posted to another in the first round
   g_arena.purge(0);
   return g_budget.held() < before;
-}
-
-namespace {
-
-// Blocks in a list, at a glance: its thread changes the figure without a lock, and pays nothing for those who look.
-__attribute__((no_sanitize("thread"), noinline)) std::int32_t listed_now(Bin const& bin) noexcept {
-  return max(bin.limit - *const_cast<std::int32_t const volatile*>(&bin.room), 0);
-}
-
-// The caller holds the registry.
-template <class Lock>
-EngineFacts gather_from_heaps(void (*each)(void*, ClassFacts const&), void* context, Lock lock) noexcept {
-  EngineFacts facts = {};
-  std::uint64_t pages = 0;
-  for_each_heap([&](Heap& heap) {
-    facts.large_calls += heap.large_calls;
-    facts.large_blocks += heap.large_blocks;
-    pages += heap.large_pages;
-    for (std::uint32_t list = 0; list < kSpanLists; ++list) {
-      std::int32_t const listed = listed_now(heap.bins[kClasses + list]);
-      facts.large_blocks -= listed;
-      pages -= static_cast<std::uint32_t>(listed) * (bytes_in_list(list) / kPage);
-    }
-    ++facts.heaps;
-  });
-  facts.large_bytes = pages * kPage;
-  facts.live = facts.large_bytes;
-  for (std::uint32_t c = 1; c < g_classes.count; ++c) {
-    SizeClass const& size_class = g_classes.classes[c];
-    ClassFacts sum = {};
-    sum.size = size_class.block;
-    sum.max = size_class.max;
-    sum.stalls = g_budget.stalls_of(c);
-    for_each_heap([&](Heap& heap) {
-      HeapClass const& mine = heap.classes[c];
-      if (__atomic_load_n(&mine.carved, __ATOMIC_RELAXED) == 0) return;
-      if (!lock(heap)) return;
-      // All slabs but the one to carve from are carved whole.
-      std::uint64_t carved = std::uint64_t{mine.slabs} * size_class.capacity;
-      if (mine.carving != nullptr) carved -= size_class.capacity - mine.carving->carved;
-      std::uint64_t chained = 0;
-      for (List<Slab> const* slabs : {&mine.partial, &mine.hollow}) {
-        for (Slab const* slab = slabs->front(); slab != nullptr; slab = List<Slab>::next(slab))
-          chained += slab->free_blocks();
-      }
-      std::uint64_t const listed =
-          size_class.shared ? 0 : static_cast<std::uint64_t>(listed_now(heap.bins[c]) + listed_now(heap.counted(c)));
-      sum.slabs += mine.slabs;
-      sum.blocks += mine.carved;
-      sum.in_slabs += chained;
-      sum.in_lists += listed;
-      sum.in_use += carved > chained + listed ? carved - chained - listed : 0;
-      heap.lock.unlock();
-    });
-    facts.live += sum.in_use * size_class.block;
-    if (sum.blocks != 0 && each != nullptr) each(context, sum);
-  }
-  for (std::uint32_t i = 0; i < g_classes.rule_count && each != nullptr; ++i) {
-    SpanRule const& rule = g_classes.rules[i];
-    if (rule.max == 0) continue;  // the others' spans are counted together
-    std::uint64_t const in_use = rule.in_use.load(std::memory_order_relaxed);
-    each(context, {.size = rule.hi,
-                   .slabs = 0,
-                   .max = rule.max,
-                   .blocks = in_use,
-                   .in_use = in_use,
-                   .in_lists = 0,
-                   .in_slabs = 0,
-                   .stalls = g_budget.stalls_of(g_classes.stall_kind(rule))});
-  }
-  return facts;
-}
-
-}  // namespace
-
-EngineFacts gather_facts(void (*each)(void*, ClassFacts const&), void* context) noexcept {
-  if (t_thread.busy) return {};
-  Busy const busy;
-  return gather_facts_while_waiting(each, context);
-}
-
-EngineFacts gather_facts_while_waiting(void (*each)(void*, ClassFacts const&), void* context) noexcept {
-  Hold hold(g_registry);
-  return gather_from_heaps(each, context, lock_foreign);
-}
-
-bool gather_facts_as_keeper(void (*each)(void*, ClassFacts const&), void* context, EngineFacts& facts) noexcept {
-  constexpr std::uint64_t kPatienceNs = 100'000;
-  if (!g_registry.try_lock()) return false;
-  facts = gather_from_heaps(each, context, [](Heap& heap) { return heap.lock.try_lock_for(kPatienceNs); });
-  g_registry.unlock();
-  return true;
 }
 
 bool preallocate() noexcept {
