@@ -99,8 +99,8 @@ void look_at_overcommit(Findings& found) {
   }
   found.push_back(std::move(finding));
   std::uint64_t const mappings = number_in("/proc/sys/vm/max_map_count");
-  finding = {Level::ok, "mappings", "at most " + std::to_string(mappings), "", ""};
-  if (mappings < kUsualMappings) {
+  finding = {Level::ok, "mappings", mappings == 0 ? "cannot be read" : "at most " + std::to_string(mappings), "", ""};
+  if (mappings != 0 && mappings < kUsualMappings) {
     finding.level = Level::warn;
     finding.why = "memory that goes back piecemeal, buffers and guard pages take mappings of their own";
     finding.todo = "sysctl vm.max_map_count=" + std::to_string(kUsualMappings);
