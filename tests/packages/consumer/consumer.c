@@ -1,6 +1,6 @@
 /* Uses an installed libstealth as a stranger would. */
-#include <stealth/stealth.h>
 #include <stdio.h>
+#include <stealth/stealth.h>
 
 int main(void) {
   struct stealth_statistics now;
