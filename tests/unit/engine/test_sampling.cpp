@@ -134,7 +134,7 @@ class Ring {
 };
 
 TEST(Sampling, AsManyAsTheBytesDeserve) {
-  for (std::size_t const size : {16, 100, 1000, 8000, 30'000, 50'000, 200'000}) {
+  for (std::size_t const size : {16U, 100U, 1000U, 8000U, 30'000U, 50'000U, 200'000U}) {
     test::in_a_child([size] {
       ASSERT_TRUE(start_engine({}));
       constexpr double kInterval = 100'000;
