@@ -106,7 +106,7 @@ TEST_F(Dump, ManyStacks) {
 }
 
 TEST_F(Dump, AFailingWriteIsTold) {
-  for (std::uint64_t const nth : {1, 2, 3}) {
+  for (std::uint64_t const nth : {1U, 2U, 3U}) {
     DumpFile file(stealth::os::create_file(path_.c_str()));
     ASSERT_EQ(file.error(), 0);
     fake::fail(SYS_write, nth, ENOSPC);
@@ -158,7 +158,7 @@ std::string own_build_id() {
 TEST_F(Dump, MappingsAndBuildIds) {
   char own[512] = {};
   ASSERT_GT(readlink("/proc/self/exe", own, sizeof own - 1), 0);
-  for (std::size_t const piece : {0, 7, 100, 2047}) {  // however /proc is read
+  for (std::size_t const piece : {0U, 7U, 100U, 2047U}) {  // however /proc is read
     DumpFile file(stealth::os::create_file(path_.c_str()));
     ASSERT_EQ(file.error(), 0);
     fake::move_at_most(piece);

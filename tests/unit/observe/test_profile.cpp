@@ -195,7 +195,7 @@ TEST(Profile, ByThreads) {
       if (index == 3) {
         for (int i = 0; !done; ++i) {
           static_cast<void>(dump());
-          EXPECT_TRUE(i % 3 != 0 || begin(1 + i % 2));
+          EXPECT_TRUE(i % 3 != 0 || begin(i % 2 == 0 ? 1 : 2));
         }
         return;
       }
