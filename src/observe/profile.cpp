@@ -32,7 +32,7 @@ constinit std::uint32_t g_samples_used = 0, g_first_free = kNone;
 
 constinit std::atomic<Unwind*> g_unwind{nullptr};
 constinit std::atomic<std::uint64_t> g_interval{0}, g_last_interval{0};
-constinit Own g_own = {};
+constinit std::atomic<void const*> g_own_begin{nullptr}, g_own_end{nullptr};
 constinit std::atomic<std::uint64_t> g_live{0};
 
 std::uint32_t next_random(std::uint32_t& state) noexcept {  // xorshift32 (Marsaglia, 2003)
@@ -61,7 +61,9 @@ std::uint64_t draw(std::uint32_t& random) noexcept {
   return static_cast<std::uint64_t>(bytes) + 1;
 }
 
-bool is_own(void const* frame) noexcept { return frame >= g_own.begin && frame < g_own.end; }
+bool is_own(void const* frame) noexcept {
+  return frame >= g_own_begin.load(std::memory_order_relaxed) && frame < g_own_end.load(std::memory_order_relaxed);
+}
 
 // Not where the loader's lock may be held by this thread, or its lists be half changed.
 bool may_unwind() noexcept { return t_thread.no_waits == 0 && g_outside.may_wait(); }
@@ -167,7 +169,8 @@ bool begin(std::uint64_t interval, Unwind* unwind, Own own) noexcept {
     if (g_samples == nullptr) g_samples = static_cast<Sample*>(os::map(kMostSamples * sizeof(Sample)));
     if (g_samples == nullptr || !(g_stacks.is_there() || g_stacks.map())) return false;
   }
-  g_own = own;
+  g_own_begin.store(own.begin, std::memory_order_relaxed);
+  g_own_end.store(own.end, std::memory_order_relaxed);
   g_unwind.store(unwind, std::memory_order_release);
   g_interval.store(interval, std::memory_order_relaxed);
   g_last_interval.store(interval, std::memory_order_relaxed);
