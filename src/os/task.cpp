@@ -126,22 +126,25 @@ bool Task::start(void (*body)() noexcept, void const* local, std::size_t local_b
   int const result = ::clone(run_body, stack_end, kFlags, reinterpret_cast<void*>(body), id, pointer, id);
   errno = saved;
   sys(SYS_rt_sigprocmask, SIG_SETMASK, address(&before), 0, sizeof before);
+  if (result > 0) last_.store(result, std::memory_order_relaxed);
   return result > 0;
 }
 
-bool Task::wait_for_end(std::uint64_t ns) const noexcept {
+bool Task::wait_for_end(std::uint64_t ns) noexcept {
   std::uint64_t const until = monotonic_ns() + ns;
-  int last = 0;
-  for (int id = 0; (id = id_.load(std::memory_order_acquire)) != 0; last = id) {
+  for (int id = 0; (id = id_.load(std::memory_order_acquire)) != 0;) {
     std::uint64_t const now = monotonic_ns();
     if (now >= until) return false;
     shared_futex_wait(reinterpret_cast<std::uint32_t const*>(&id_), static_cast<std::uint32_t>(id), until - now);
   }
   // It has left its stack, but the kernel may still count it among the process's threads.
+  int last = last_.load(std::memory_order_relaxed);
   while (last != 0 && thread_exists(last)) {
     if (monotonic_ns() >= until) return false;
     yield();
   }
+  // The kernel may give the number to another thread, which is not to be waited for; nor is one started meanwhile.
+  last_.compare_exchange_strong(last, 0, std::memory_order_relaxed);
   return true;
 }
 

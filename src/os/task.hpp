@@ -25,9 +25,12 @@ class Task {
   // Until the kernel says that it uses its stack no more.
   [[nodiscard]] bool is_there() const noexcept { return id_.load(std::memory_order_acquire) != 0; }
   // Until it is gone and the kernel counts it no more, at most so long. False: it is there still.
-  bool wait_for_end(std::uint64_t ns) const noexcept;
+  bool wait_for_end(std::uint64_t ns) noexcept;
   // In a forked child, where there is none.
-  void forget() noexcept { id_.store(0, std::memory_order_relaxed); }
+  void forget() noexcept {
+    id_.store(0, std::memory_order_relaxed);
+    last_.store(0, std::memory_order_relaxed);
+  }
   // Gives the calling task a table of descriptors of its own, with nothing in it: what it opens for a moment, the
   // program's threads would otherwise get to see: a number that is taken, one that they close, and open anew, in the
   // middle of a write of ours. False: the kernel has no such call; nothing has happened.
@@ -36,8 +39,9 @@ class Task {
   static void name_this(char const* name) noexcept;
 
  private:
-  std::atomic<int> id_{0};  // set and cleared by the kernel
-  char* place_ = nullptr;   // guard page, stack, thread-local storage: mapped once
+  std::atomic<int> id_{0};    // set and cleared by the kernel, which may count the thread for a moment longer
+  std::atomic<int> last_{0};  // the one started last; 0 when it is known to be gone
+  char* place_ = nullptr;     // guard page, stack, thread-local storage: mapped once
   std::size_t stack_end_ = 0, bytes_ = 0;
 };
 
