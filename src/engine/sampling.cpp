@@ -9,8 +9,12 @@ constinit std::atomic<bool> g_sampling{false};
 
 namespace {
 
+// Blocks that are counted at once where a list is not taken whole: it must be walked.
+constexpr std::uint32_t kCounted = 32;
+
 constinit std::atomic<Sampler const*> g_sampler{nullptr};
 constinit std::atomic<std::uint32_t> g_epoch{0};  // of the distances
+constinit std::atomic<bool> g_small_too{false};   // whether a request for a small block can be given a span
 
 static_assert(kClasses <= 64);  // bits of Heap::samples_due
 
@@ -38,25 +42,16 @@ void take_sample(Heap& heap, Span* span, std::size_t bytes) noexcept {
   if (span->sample != 0) g_arena.set_owner(span, 1, kSpanWord);
 }
 
-// Whether a request for a small block can be given a span.
-bool can_be_span() noexcept {
-  SpanRule const* const rule = g_classes.rule_for(kMaxSmall + 1);
-  return rule != nullptr && rule->unrounded;
-}
-
-// Blocks that are counted at once: a short list whole, which need not be walked, or some of a longer one; one where
-// there is none.
-std::uint32_t countable(Bin const& list) noexcept {
-  if (list.head == nullptr) return 1;
-  auto const length = static_cast<std::uint32_t>(max(list.limit - list.room, 1));  // room may be off by a few
-  return length <= kCounted * 4 ? length : kCounted;
+std::uint32_t length_of(Bin const& list) noexcept {
+  return static_cast<std::uint32_t>(max(list.limit - list.room, 1));  // room may be off by a few
 }
 
 // How many blocks of the class may be handed out before one is a sample; 0: the next one is.
 std::uint32_t count_more(Heap& heap, std::uint32_t c) noexcept {
   std::int64_t& left = distance(heap);
-  std::uint32_t const count = countable(heap.bins[c]);
-  if (!can_be_span()) return count;  // nor do its bytes count for the spans' samples
+  Bin const& list = heap.bins[c];
+  std::uint32_t const count = list.head != nullptr ? min(length_of(list), kCounted) : 1;
+  if (!g_small_too.load(std::memory_order_relaxed)) return count;  // nor do its bytes count for the spans' samples
   std::uint64_t const bit = std::uint64_t{1} << c;
   if ((heap.samples_due & bit) != 0) {
     heap.samples_due &= ~bit;
@@ -91,6 +86,8 @@ void move_counted(Bin& list, Bin& counted, std::uint32_t count) noexcept {
 }  // namespace
 
 void begin_sampling(Sampler const& sampler) noexcept {
+  SpanRule const* const rule = g_classes.rule_for(kMaxSmall + 1);
+  g_small_too.store(rule != nullptr && rule->unrounded, std::memory_order_relaxed);
   g_sampler.store(&sampler, std::memory_order_release);
   g_epoch.fetch_add(1, std::memory_order_relaxed);
   g_sampling.store(true, std::memory_order_seq_cst);
@@ -100,6 +97,45 @@ void begin_sampling(Sampler const& sampler) noexcept {
 void end_sampling() noexcept {
   g_sampling.store(false, std::memory_order_seq_cst);
   publish_counting(false);
+}
+
+namespace {
+
+void* pop_counted_span(Heap& heap, std::size_t size) noexcept {
+  if (size > kMaxListed) return nullptr;
+  std::uint32_t const list = span_list(size);
+  Bin& bin = heap.bins[kClasses + list];
+  FreeBlock* const block = bin.head;
+  auto const bytes = static_cast<std::int64_t>(bytes_in_list(list));
+  if (block == nullptr || heap.until_sample <= bytes) return nullptr;
+  heap.until_sample -= bytes;
+  bin.head = block->next;
+  ++bin.room;
+  g_arena.set_owner(g_arena.run_at(g_arena.offset_of(block) >> kSlotShift), 1, (kClasses + list) << kBinShift);
+  return block;
+}
+
+}  // namespace
+
+void* pop_counted(std::size_t size) noexcept {
+  Heap* const heap = t_thread.own;
+  if (heap == nullptr || heap->sampling_epoch != g_epoch.load(std::memory_order_relaxed)) return nullptr;
+  if (t_thread.busy || flush_requested()) return nullptr;
+  Busy const busy;
+  if (size > kMaxSmall) return pop_counted_span(*heap, size);
+  std::uint32_t const c = serving_class(size);
+  Bin& list = heap->bins[c];
+  Bin& counted = heap->counted(c);
+  FreeBlock* const block = list.head;
+  if (block == nullptr || counted.head != nullptr || (heap->samples_due >> c & 1) != 0) return nullptr;
+  std::uint32_t const count = length_of(list);
+  auto const bytes = static_cast<std::int64_t>(count * std::uint64_t{g_classes.classes[c].block});
+  if (heap->until_sample <= bytes || !g_small_too.load(std::memory_order_relaxed)) return nullptr;
+  heap->until_sample -= bytes;
+  counted = {block->next, 1 - static_cast<std::int32_t>(count), 0};
+  list.head = nullptr;
+  list.room = list.limit;
+  return block;
 }
 
 void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept {
@@ -124,22 +160,6 @@ void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept {
   FreeBlock* const block = counted.head;
   counted.head = block->next;
   ++counted.room;
-  return block;
-}
-
-void* pop_counted_span(std::size_t size) noexcept {
-  Heap* const heap = t_thread.own;
-  if (heap == nullptr || size > kMaxListed) return nullptr;
-  std::uint32_t const list = span_list(size);
-  Bin& bin = heap->bins[kClasses + list];
-  FreeBlock* const block = bin.head;
-  std::int64_t& left = distance(*heap);
-  auto const bytes = static_cast<std::int64_t>(bytes_in_list(list));
-  if (block == nullptr || left <= bytes) return nullptr;
-  left -= bytes;
-  bin.head = block->next;
-  ++bin.room;
-  g_arena.set_owner(g_arena.run_at(g_arena.offset_of(block) >> kSlotShift), 1, (kClasses + list) << kBinShift);
   return block;
 }
 

@@ -1,9 +1,9 @@
 // Sampling what is allocated, by bytes, at no cost to the hot path.
 //
-// While it is on, the table that malloc reads leads to lists of their own, behind the classes': the slow path puts a
-// few blocks from the thread's list there, no more than may be handed out before the next sample is due, and counts
-// them all at once. So malloc's hit is what it always is, the slow path is taken for each kCounted-th block instead of
-// never, and free does not know of it. A sample that is due after counted blocks waits for them to be handed out. Its
+// While it is on, the table that malloc reads leads to lists of their own, behind the classes': the slow path puts
+// the blocks of the thread's list there, no more than may be handed out before the next sample is due, and counts them
+// all at once. So malloc's hit is what it always is, the slow path is taken once for each list instead of never, and
+// free does not know of it. A sample that is due after counted blocks waits for them to be handed out. Its
 // request gets a span of its own, whatever its size: what is freed there comes to the slow path by itself, which tells
 // the sampler.
 //
@@ -16,8 +16,6 @@
 #include "engine/slow.hpp"
 
 namespace stealth {
-
-inline constexpr std::uint32_t kCounted = 32;
 
 // Who keeps the samples (observe/profile.cpp). Called by threads in the slow path that hold no lock.
 struct Sampler {
@@ -37,10 +35,11 @@ extern constinit std::atomic<bool> g_sampling;
 [[nodiscard]] inline bool is_sampling() noexcept { return g_sampling.load(std::memory_order_relaxed); }
 
 // --- for the slow path, while sampling ---
-// A block of a class, and some more into the list that malloc looks at.
+// From the thread's list of the size, which is counted whole and becomes the one that malloc looks at, or of spans.
+// Null: there is none, or a sample is due, or more; nothing has happened. The caller is not busy, or it is null.
+[[nodiscard]] void* pop_counted(std::size_t size) noexcept;
+// The same where it takes more: a block of a class, and some more into the list that malloc looks at.
 [[nodiscard]] void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept;
-// Of a listed size: from the thread's list, if there is one and no sample is due. Null: nothing has happened.
-[[nodiscard]] void* pop_counted_span(std::size_t size) noexcept;
 // A span was handed out.
 void count_span(Heap& heap, Span* span, std::size_t bytes) noexcept;
 void count_growth(Heap& heap, Span* span, std::size_t before, std::size_t bytes) noexcept;

@@ -120,7 +120,9 @@ void* emergency(std::size_t size, std::size_t alignment) noexcept {
   return p != nullptr ? p : out_of_memory();
 }
 
-void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
+namespace {
+
+__attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t alignment) noexcept {
   if (size > PTRDIFF_MAX) return out_of_memory();
   if (t_thread.busy || !started()) return emergency(size, alignment);
   Busy const busy;
@@ -128,13 +130,19 @@ void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   if (flush_requested()) answer_flush(true);
   if (keeper_wanted(t_thread.own)) [[unlikely]]
     call_keeper();
-  if (size > kMaxSmall) {
-    void* const span = is_sampling() ? pop_counted_span(size) : nullptr;
-    return span != nullptr ? span : allocate_span(size, alignment, false);
-  }
+  if (size > kMaxSmall) return allocate_span(size, alignment, false);
   if (std::uint32_t const c = serving_class(size); c != 0)
     return is_sampling() ? allocate_counted(c, alignment) : allocate_block(c, alignment);
   return pass_on(size, alignment, false);
+}
+
+}  // namespace
+
+void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
+  if (is_sampling()) {
+    if (void* const block = pop_counted(size); block != nullptr) return block;
+  }
+  return allocate_elsewhere(size, alignment);
 }
 
 void* allocate_large(std::size_t size) noexcept {
