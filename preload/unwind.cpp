@@ -56,6 +56,10 @@ int learn(Address place, void** into, int most) noexcept {
     unw_word_t pc = 0;
     unw_save_loc_t saved;
     unw_get_reg(&cursor, UNW_REG_IP, &pc);
+    if (pc == 0) {  // whoever made this stack has put it there for its end
+      more = 0;
+      break;
+    }
     bool const in_memory = unw_get_save_loc(&cursor, UNW_REG_IP, &saved) == 0 && saved.type == UNW_SLT_MEMORY;
     Address const at = in_memory && word_at(saved.u.addr) == pc ? saved.u.addr : 0;
     if (depth == 0 && at != place) continue;  // a frame of ours
