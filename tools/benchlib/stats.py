@@ -63,6 +63,17 @@ def compare(runs, base, what):
     return judged(paired) if paired else None
 
 
+def minima(runs, base, what):
+    """The ratio of the least values, and an interval of it from drawing both lots of runs anew."""
+    def least(values):
+        return min(run[what] for run in values)
+    dice = random.Random(96)
+    drawn = sorted(least(dice.choices(runs, k=len(runs))) / least(dice.choices(base, k=len(base)))
+                   for _ in range(RESAMPLES))
+    return {'ratio': least(runs) / least(base),
+            'interval': (drawn[int(RESAMPLES * 0.025)], drawn[int(RESAMPLES * 0.975)])}
+
+
 def judged(paired):
     bounds = interval(paired)
     return {'ratio': statistics.median(paired), 'interval': bounds, 'verdict': verdict(bounds), 'ratios': paired}
