@@ -114,7 +114,7 @@ std::uint32_t taken(std::size_t bytes) noexcept {
   return number;
 }
 
-constinit std::uint32_t g_resize_random = 0x2545f491;  // guarded by g_mutex
+constinit std::uint32_t g_resize_random = 0;  // guarded by g_mutex; from begin() on not 0
 
 void remove_live(Sample const& sample) noexcept {
   Stack& stack = g_stacks.at(sample.stack);
@@ -182,6 +182,7 @@ bool begin(std::uint64_t interval, Unwind* unwind, Own own) noexcept {
   {
     Hold hold(g_mutex);
     if (g_samples == nullptr) g_samples = static_cast<Sample*>(os::map(kMostSamples * sizeof(Sample)));
+    if (g_resize_random == 0) g_resize_random = static_cast<std::uint32_t>(os::monotonic_ns()) | 1;
     if (g_samples == nullptr || !(g_stacks.is_there() || g_stacks.map())) return false;
   }
   g_own_begin.store(own.begin, std::memory_order_relaxed);
