@@ -43,6 +43,18 @@ NOINLINE void* pages() {
   return p;
 }
 
+// These two in turn.
+NOINLINE void* one_of_two() {
+  void* const p = std::malloc(48);
+  NOT_THE_LAST_CALL;
+  return p;
+}
+NOINLINE void* other_of_two() {
+  void* const p = std::malloc(96);
+  NOT_THE_LAST_CALL;
+  return p;
+}
+
 [[gnu::always_inline]] inline void* inlined() {
   void* const p = std::malloc(300);
   NOT_THE_LAST_CALL;
@@ -152,6 +164,17 @@ std::size_t fill(Blocks& blocks, void* (*allocate)(), std::size_t mib) {
   return bytes;
 }
 
+void hold_in_turn(Blocks& blocks, std::size_t mib) {
+  std::size_t one = 0, other = 0;
+  while (one < mib << 20) {
+    blocks.push_back(one_of_two());
+    one += malloc_usable_size(blocks.back());
+    blocks.push_back(other_of_two());
+    other += malloc_usable_size(blocks.back());
+  }
+  std::printf("one_of_two %zu\nother_of_two %zu\n", one, other);
+}
+
 // What is left of it when another thread has freed three of four.
 std::size_t hand_over(Blocks& blocks, std::size_t mib) {
   fill(blocks, handed_over, mib * 4);
@@ -178,6 +201,7 @@ int main(int argc, char** argv) {
   };
   if (small) {
     for (Site const& site : kSmall) hold(site);
+    hold_in_turn(blocks, 10);
     Blocks handed;
     std::printf("handed_over %zu\n", hand_over(handed, 10));
     blocks.insert(blocks.end(), handed.begin(), handed.end());
