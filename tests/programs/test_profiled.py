@@ -141,8 +141,8 @@ def redis_commands():
         parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
         return b'*%d\r\n' % len(parts) + b''.join(b'$%d\r\n%s\r\n' % (len(part), part) for part in parts)
 
-    for n in range(90_000):
-        yield one('SET', f'key:{n}', b'v' * int(2 ** draw.uniform(2, 13)))
+    for n in range(160_000):
+        yield one('SET', f'key:{n}', b'v' * int(2 ** draw.uniform(2, 11.9)))
     for n in range(90):
         yield one('SET', f'large:{n}', b'v' * 500_000)
     for n in range(2000):
