@@ -193,7 +193,8 @@ TEST(Sampling, TwoSizesInTurn) {
     std::vector<void*> blocks(static_cast<std::size_t>(test::rounds(400'000)) * 2);
     for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = allocate(i % 2 == 0 ? 48 : 96);
     for (std::size_t const size : {48U, 96U})
-      expect_share(g_ledger.taken_of(size), static_cast<double>(blocks.size() / 2), size, kInterval);
+      expect_share(g_ledger.taken_of(size), static_cast<double>(blocks.size() / 2), static_cast<double>(size),
+                   kInterval);
     for (void* const block : blocks) deallocate(block);
     end_sampling();
     expect_nothing_left();

@@ -139,7 +139,7 @@ TEST(Profile, ShrinksAndGrows) {
       EXPECT_LE(all.total.live_bytes, all.total.all_bytes);
       EXPECT_LE(all.stacks.at(" 0xa000").live_bytes, all.stacks.at(" 0xa000").all_bytes);
     };
-    for (std::size_t const kib : {1024, 64, 48, 128, 40, 1024}) expect(kib * kKiB);
+    for (std::size_t const kib : {1024U, 64U, 48U, 128U, 40U, 1024U}) expect(kib * kKiB);
     for (void* const block : blocks) deallocate(block);
     EXPECT_EQ(profile::live_samples(), 0u);
     Dumped const none = dump();
