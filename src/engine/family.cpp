@@ -10,7 +10,7 @@ namespace {
 // What stands behind a pointer in our range that may be freed; dies for any other.
 struct Target {
   std::size_t bytes;
-  bool is_span;
+  bool is_span;  // can be resized as one
 };
 
 Target look_up(void* p, std::size_t offset) {
@@ -18,7 +18,11 @@ Target look_up(void* p, std::size_t offset) {
   if (word == 0) report_bad_free(p);
   if (!is_span(word)) return {g_classes.classes[list_in(word)].block, false};
   if (offset % kSlot != 0) report_bad_free(p);
-  return {static_cast<Span*>(g_arena.run_at(offset >> kSlotShift))->pages * kPage, true};
+  auto const* const span = static_cast<Span*>(g_arena.run_at(offset >> kSlotShift));
+  // A sample is as large as the block in whose place it is, and moves when that would: a program that asks for the
+  // size, or resizes, would else move samples alone, and the profile lose them.
+  if (span->block != 0) return {span->block, false};
+  return {span->pages * kPage, true};
 }
 
 }  // namespace

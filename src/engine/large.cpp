@@ -76,6 +76,7 @@ Outcome make_span(Heap& heap, SpanRule& rule, std::uint32_t slots, std::uint32_t
   span->pages = pages;
   span->rule = static_cast<std::uint32_t>(&rule - g_classes.rules);
   span->sample = 0;
+  span->block = 0;
   ++heap.large_calls;
   ++heap.large_blocks;
   heap.large_pages += pages;
@@ -149,7 +150,10 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
     return Outcome::at_max;
   });
   if (result == Outcome::done) {
-    if (is_sampling()) count_span(*heap, span, size <= kMaxSmall ? size : bytes);
+    if (is_sampling()) {
+      if (size <= kMaxSmall) span->block = static_cast<std::uint32_t>(size);
+      count_span(*heap, span, size <= kMaxSmall ? size : bytes);
+    }
     return g_arena.memory_of(span);
   }
   return result == Outcome::refused ? out_of_memory() : pass_on(size, alignment, zeroed);
@@ -212,6 +216,7 @@ Outcome move_to_longer(Heap& heap, Span*& span, std::uint32_t slots, std::uint32
   target->pages = span->pages;
   target->rule = span->rule;
   target->sample = std::exchange(span->sample, 0);
+  target->block = 0;
   g_arena.set_owner(span, 1, 0);
   g_arena.set_owner(target, 1, kSpanWord);
   g_arena.free(span);

@@ -9,9 +9,6 @@ constinit std::atomic<bool> g_sampling{false};
 
 namespace {
 
-// Blocks that are counted at once where a list is not taken whole: it must be walked.
-constexpr std::uint32_t kCounted = 32;
-
 constinit std::atomic<Sampler const*> g_sampler{nullptr};
 constinit std::atomic<std::uint32_t> g_epoch{0};  // of the distances
 constinit std::atomic<bool> g_small_too{false};   // whether a request for a small block can be given a span
@@ -50,7 +47,9 @@ std::uint32_t length_of(Bin const& list) noexcept {
 std::uint32_t count_more(Heap& heap, std::uint32_t c) noexcept {
   std::int64_t& left = distance(heap);
   Bin const& list = heap.bins[c];
-  std::uint32_t const count = list.head != nullptr ? min(length_of(list), kCounted) : 1;
+  // As many whether a sample is due among them or not (as pop_counted() does): if fewer were counted where one is, the
+  // distance would more often end in another class's blocks, that come in between.
+  std::uint32_t const count = list.head != nullptr ? length_of(list) : 1;
   if (!g_small_too.load(std::memory_order_relaxed)) return count;  // nor do its bytes count for the spans' samples
   std::uint64_t const bit = std::uint64_t{1} << c;
   if ((heap.samples_due & bit) != 0) {

@@ -8,6 +8,7 @@
 #include "capacity/stalls.hpp"
 #include "engine/outside.hpp"
 #include "engine/sampling.hpp"
+#include "observe/chances.hpp"
 #include "observe/dump.hpp"
 #include "observe/stacks.hpp"
 #include "os/os.hpp"
@@ -18,10 +19,11 @@ namespace {
 
 constexpr std::uint32_t kMostSamples = 1 << 18;
 constexpr std::uint32_t kNone = 0;
+constexpr std::uint32_t kUncounted = ~std::uint32_t{0};  // its memory has shrunk: now it would not be one
 
 struct Sample {
   std::uint32_t stack;
-  std::uint32_t next_free;  // the next number that is free, where this one is
+  std::uint32_t next_free;  // the next number that is free, where this one is; or kUncounted
   std::uint64_t bytes;
 };
 
@@ -35,29 +37,8 @@ constinit std::atomic<std::uint64_t> g_interval{0}, g_last_interval{0};
 constinit std::atomic<void const*> g_own_begin{nullptr}, g_own_end{nullptr};
 constinit std::atomic<std::uint64_t> g_live{0};
 
-std::uint32_t next_random(std::uint32_t& state) noexcept {  // xorshift32 (Marsaglia, 2003)
-  state ^= state << 13;
-  state ^= state >> 17;
-  state ^= state << 5;
-  return state;
-}
-
-// The natural logarithm of 1/u, u = (random + 1) / 2^32, to seven digits: of the mantissa m = 1 + f by the series of
-// 2 atanh(f / (2 + f)).
-double minus_log_of(std::uint32_t random) noexcept {
-  std::uint64_t const u = std::uint64_t{random} + 1;
-  int const exponent = 63 - __builtin_clzll(u);
-  double const m = static_cast<double>(u) / static_cast<double>(std::uint64_t{1} << exponent);
-  double const t = (m - 1) / (m + 1);
-  double const t2 = t * t;
-  double const log_m = 2 * t * (1 + t2 * (1. / 3 + t2 * (1. / 5 + t2 * (1. / 7 + t2 * (1. / 9 + t2 / 11)))));
-  constexpr double kLog2 = 0.69314718055994531;
-  return (32 - exponent) * kLog2 - log_m;
-}
-
 std::uint64_t draw(std::uint32_t& random) noexcept {
-  double const bytes =
-      static_cast<double>(g_interval.load(std::memory_order_relaxed)) * minus_log_of(next_random(random));
+  double const bytes = static_cast<double>(g_interval.load(std::memory_order_relaxed)) * exponential(random);
   return static_cast<std::uint64_t>(bytes) + 1;
 }
 
@@ -121,7 +102,8 @@ std::uint32_t taken(std::size_t bytes) noexcept {
   } else {
     return 0;
   }
-  std::uint32_t const at = g_stacks.find_or_add(frames, depth);
+  std::uint32_t const at =
+      g_stacks.find_or_add(frames, depth, group_of(bytes, g_last_interval.load(std::memory_order_relaxed)));
   Stack& stack = g_stacks.at(at);
   ++stack.live;
   ++stack.all;
@@ -132,22 +114,55 @@ std::uint32_t taken(std::size_t bytes) noexcept {
   return number;
 }
 
+constinit std::uint32_t g_resize_random = 0;  // guarded by g_mutex; from begin() on not 0
+
+void remove_live(Sample const& sample) noexcept {
+  Stack& stack = g_stacks.at(sample.stack);
+  --stack.live;
+  stack.live_bytes -= sample.bytes;
+}
+
+// Whether memory is a sample must not depend on how it came to its size: what shrinks stays one by the share of the
+// chances, what grows becomes one by the chance of what is added.
 void resized(std::uint32_t number, std::size_t bytes) noexcept {
   Hold hold(g_mutex);
   Sample& sample = g_samples[number];
-  g_stacks.at(sample.stack).live_bytes += bytes - sample.bytes;
+  std::uint64_t const interval = g_last_interval.load(std::memory_order_relaxed);
+  bool const counted = sample.next_free != kUncounted;
+  bool const grows = bytes > sample.bytes;
+  auto const happens = [](double chance) { return next_random(g_resize_random) < chance * 4294967296.; };
+  bool const counts = grows ? counted || happens(chance_of(bytes - sample.bytes, interval))
+                            : counted && happens(chance_of(bytes, interval) / chance_of(sample.bytes, interval));
+  if (counted) remove_live(sample);
+  if (counts) {
+    Stack const& before = g_stacks.at(sample.stack);
+    std::uint32_t const at = g_stacks.find_or_add(g_stacks.frames_of(before), before.depth, group_of(bytes, interval));
+    if (counted && (grows || at == sample.stack)) {  // that it grew adds to what ever was, but is no more objects
+      Stack& ever = g_stacks.at(sample.stack);
+      --ever.all;
+      ever.all_bytes -= grows ? sample.bytes : bytes;
+    }
+    Stack& stack = g_stacks.at(at);
+    ++stack.live;
+    ++stack.all;
+    stack.live_bytes += bytes;
+    stack.all_bytes += bytes;
+    sample.stack = at;
+  }
+  g_live.fetch_add(static_cast<std::uint64_t>(counts) - static_cast<std::uint64_t>(counted), std::memory_order_relaxed);
   sample.bytes = bytes;
+  sample.next_free = counts ? kNone : kUncounted;
 }
 
 void freed(std::uint32_t number) noexcept {
   Hold hold(g_mutex);
   Sample& sample = g_samples[number];
-  Stack& stack = g_stacks.at(sample.stack);
-  --stack.live;
-  stack.live_bytes -= sample.bytes;
+  if (sample.next_free != kUncounted) {
+    remove_live(sample);
+    g_live.fetch_sub(1, std::memory_order_relaxed);
+  }
   sample = {0, g_first_free, 0};
   g_first_free = number;
-  g_live.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void stalled(std::uint64_t ns) noexcept {
@@ -167,6 +182,7 @@ bool begin(std::uint64_t interval, Unwind* unwind, Own own) noexcept {
   {
     Hold hold(g_mutex);
     if (g_samples == nullptr) g_samples = static_cast<Sample*>(os::map(kMostSamples * sizeof(Sample)));
+    if (g_resize_random == 0) g_resize_random = static_cast<std::uint32_t>(os::monotonic_ns()) | 1;
     if (g_samples == nullptr || !(g_stacks.is_there() || g_stacks.map())) return false;
   }
   g_own_begin.store(own.begin, std::memory_order_relaxed);

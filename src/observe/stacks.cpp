@@ -12,10 +12,10 @@ namespace stealth::observe {
 namespace {
 
 // With its high half folded in: the low bits choose the slot.
-std::uint64_t hash_of(void* const* frames, std::uint32_t depth) noexcept {
+std::uint64_t hash_of(void* const* frames, std::uint32_t depth, std::uint32_t group) noexcept {
   std::uint64_t const hash = stealth::hash_of(
       std::span(frames, depth), [](void const* frame) { return reinterpret_cast<std::uintptr_t>(frame); });
-  return hash ^ hash >> 32;
+  return (hash ^ hash >> 32) + group;
 }
 
 }  // namespace
@@ -31,13 +31,13 @@ bool Stacks::map() noexcept {
   return true;
 }
 
-std::uint32_t Stacks::find_or_add(void* const* frames, std::uint32_t depth) noexcept {
+std::uint32_t Stacks::find_or_add(void* const* frames, std::uint32_t depth, std::uint32_t group) noexcept {
   if (depth == 0) return 0;
-  std::uint64_t const hash = hash_of(frames, depth);
+  std::uint64_t const hash = hash_of(frames, depth, group);
   auto slot = static_cast<std::uint32_t>(hash % kSlots);
   for (; slots_[slot] != 0; slot = (slot + 1) % kSlots) {
     Stack const& stack = stacks_[slots_[slot] - 1];
-    bool const same = stack.hash == hash && stack.depth == depth;
+    bool const same = stack.hash == hash && stack.depth == depth && stack.group == group;
     if (same && std::memcmp(frames_of(stack), frames, depth * sizeof(void*)) == 0) return slots_[slot] - 1;
   }
   if (count_ == kMost || frames_used_ + depth > kAllFrames) return 0;
@@ -45,6 +45,7 @@ std::uint32_t Stacks::find_or_add(void* const* frames, std::uint32_t depth) noex
   stacks_[number] = {.hash = hash,
                      .first = frames_used_,
                      .depth = depth,
+                     .group = group,
                      .live = 0,
                      .live_bytes = 0,
                      .all = 0,

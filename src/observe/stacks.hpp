@@ -1,5 +1,5 @@
-// Call stacks, each kept once, and what is counted for it. A hash table in memory that is mapped whole at first and
-// touched as it fills. The caller has a lock.
+// Call stacks, each kept once for each group that its callers tell apart, and what is counted for it. A hash table in
+// memory that is mapped whole at first and touched as it fills. The caller has a lock.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,8 @@ inline constexpr std::uint32_t kMostFrames = 64;
 
 struct Stack {
   std::uint64_t hash;
-  std::uint32_t first, depth;      // of the frames; depth 0: the entry for all that had no room
+  std::uint32_t first, depth;  // of the frames; depth 0: the entry for all that had no room
+  std::uint32_t group;
   std::uint64_t live, live_bytes;  // samples whose memory is in use
   std::uint64_t all, all_bytes;    // samples, ever
   std::uint64_t stalls, stalled_ns;
@@ -21,8 +22,9 @@ class Stacks {
  public:
   [[nodiscard]] bool map() noexcept;  // once; false: no memory
   [[nodiscard]] bool is_there() const noexcept { return stacks_ != nullptr; }
-  // The number of the stack, from 0; that of the entry without frames where there is no more room.
-  [[nodiscard]] std::uint32_t find_or_add(void* const* frames, std::uint32_t depth) noexcept;
+  // The number of the entry for the stack and group, from 0; that of the one without frames where there is no more
+  // room.
+  [[nodiscard]] std::uint32_t find_or_add(void* const* frames, std::uint32_t depth, std::uint32_t group = 0) noexcept;
   [[nodiscard]] Stack& at(std::uint32_t number) noexcept { return stacks_[number]; }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
   [[nodiscard]] void* const* frames_of(Stack const& stack) const noexcept { return frames_ + stack.first; }

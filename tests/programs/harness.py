@@ -95,11 +95,11 @@ class Side:
         """Adds something to what is compared between the sides."""
         self.records.append((what, *outputs))
 
-    def serve(self, argv, ready, **more):
+    def serve(self, argv, ready, seconds=30, **more):
         """Starts a server, waits until ready() is true. Stop it with server.stop(); the trial ends it in any case."""
         server = Server(self, [str(a) for a in argv], **more)
         self.servers.append(server)
-        server.wait_until(ready)
+        server.wait_until(ready, seconds)
         return server
 
 
@@ -115,6 +115,9 @@ class Trial:
         # A copy, because another user may not be allowed to enter the directory where the library was built.
         self.library = self.base / 'libstealth.so'
         shutil.copy(library, self.library)
+        unwinder = pathlib.Path(library).parent / 'libstealth-unwind.so.0'  # found beside it, where there are profiles
+        if unwinder.is_file():
+            shutil.copy(unwinder, self.base)
         self.done = []
 
     def __enter__(self):

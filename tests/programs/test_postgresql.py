@@ -2,31 +2,9 @@
 """postgresql: a cluster of our own made by initdb, pgbench with several clients, then deterministic queries. Every
 server process, backend and parallel worker is a fork of the first that ends by exit. It refuses to run as root: then
 all of it runs as the user that its package makes."""
-import glob
-import os
-import pwd
-import shutil
-
-from harness import Trial, fail, need, work
+from harness import Trial, fail, work
+from postgres import USER, accepts, link, not_as_root, programs
 from server import free_port, libc_heap
-
-USER = 'postgres'
-
-
-def programs():
-    """The newest installed version; Debian keeps these out of PATH."""
-    versions = sorted(glob.glob('/usr/lib/postgresql/*/bin'), key=lambda path: float(path.split('/')[4]))
-    directory = versions[-1] if versions else '/usr/lib/postgresql/<version>/bin'
-    return {name: need(f'{directory}/{name}') for name in ('initdb', 'postgres', 'pg_ctl', 'psql', 'pgbench')}
-
-
-def accepts(data):
-    """What pg_ctl start waits for: the server answers earlier than it lets anybody in."""
-    try:
-        return (data / 'postmaster.pid').read_text().splitlines()[7].startswith('ready')
-    except (FileNotFoundError, IndexError):
-        return False
-
 
 def backend_heap(psql):
     """Bytes in the libc heap of a backend that has just worked, which reads the kernel's list of its own mappings."""
@@ -35,25 +13,23 @@ def backend_heap(psql):
 
 
 def one_side(side):
-    if os.getuid() == 0:
-        side.user = USER
-        shutil.chown(side.dir, USER)
+    not_as_root(side)
     port = free_port()
-    link = ['-h', '127.0.0.1', '-p', port, '-U', USER]
+    to_it = link(port)
     data = side.dir / 'data'
 
     side.run([pg['initdb'], '-D', data, '-U', USER, '-A', 'trust', '--locale', 'C.UTF-8', '--no-sync'])
     server = side.serve([pg['postgres'], '-D', data, '-p', port, '-h', '127.0.0.1', '-k', '',
                          '-c', 'fsync=off', '-c', 'autovacuum_naptime=1s', '-c', 'shared_buffers=64MB'],
                         lambda: accepts(data))
-    side.run([pg['pgbench'], *link, '-i', '-q', '-s', '2', 'postgres'], record=False)
-    side.run([pg['pgbench'], *link, '-n', '-c', '6', '-j', '2', '-t', '400', '--random-seed=42', '-M', 'prepared',
+    side.run([pg['pgbench'], *to_it, '-i', '-q', '-s', '2', 'postgres'], record=False)
+    side.run([pg['pgbench'], *to_it, '-n', '-c', '6', '-j', '2', '-t', '400', '--random-seed=42', '-M', 'prepared',
               'postgres'], record=False)
     # Connections that come and go, a backend for each.
-    side.run([pg['pgbench'], *link, '-n', '-c', '4', '-j', '2', '-t', '15', '-S', '-C', '--random-seed=1', 'postgres'],
+    side.run([pg['pgbench'], *to_it, '-n', '-c', '4', '-j', '2', '-t', '15', '-S', '-C', '--random-seed=1', 'postgres'],
              record=False)
-    side.run([pg['psql'], *link, '-X', '-f', work('postgresql.sql'), 'postgres'])
-    heaps = server.libc_heap(), backend_heap(lambda *args: side.run([pg['psql'], *link, '-X', *args, 'postgres'],
+    side.run([pg['psql'], *to_it, '-X', '-f', work('postgresql.sql'), 'postgres'])
+    heaps = server.libc_heap(), backend_heap(lambda *args: side.run([pg['psql'], *to_it, '-X', *args, 'postgres'],
                                                                     record=False))
     print(f'{side.name}: heap of libc in the first server process and a backend: {heaps}')
     if side.preloaded and max(heaps) > 1 << 18:
@@ -63,9 +39,7 @@ def one_side(side):
     server.stop(lambda: side.run([pg['pg_ctl'], 'stop', '-D', data, '-m', 'fast', '-w'], record=False))
 
 
-pg = programs()
-if os.getuid() == 0 and USER not in (entry.pw_name for entry in pwd.getpwall()):
-    fail(f'no user {USER}: the package postgresql makes it')
+pg = programs('initdb', 'postgres', 'pg_ctl', 'psql', 'pgbench')
 with Trial() as trial:
     for side in trial.sides():
         one_side(side)

@@ -12,18 +12,16 @@ a request waits in vain only for a moment, so this needs enomem, and patience fo
 import contextlib
 import glob
 import os
-import pwd
 import select
-import shutil
 import signal
 import subprocess
 import time
 
-from harness import fail, need
+from harness import fail
+from postgres import USER, Session, accepts, not_as_root, programs, psql
 from pressure import MIB, Pressure, anonymous, check, mib, waits_of
 from server import free_port
 
-USER = 'postgres'
 ROWS = 60_000  # of 1 KiB each
 # The whole table is sorted in memory; what comes out depends on each row's place.
 SORT = ("SELECT count(*), sum(place * length(line)) FROM (SELECT line, row_number() OVER (ORDER BY line) AS place FROM "
@@ -34,21 +32,12 @@ OPTIONS = {'fsync': 'off', 'autovacuum': 'off', 'jit': 'off', 'shared_buffers': 
 NO_MEMORY, LOST = 'ERROR:  out of memory', 'server closed the connection unexpectedly'
 
 
-def programs():
-    """The newest installed version; Debian keeps these out of PATH."""
-    versions = sorted(glob.glob('/usr/lib/postgresql/*/bin'), key=lambda path: float(path.split('/')[4]))
-    directory = versions[-1] if versions else '/usr/lib/postgresql/<version>/bin'
-    return {name: need(f'{directory}/{name}') for name in ('initdb', 'postgres', 'pg_ctl', 'psql')}
-
-
 class Cluster:
     """A running server of a side, watched, on a copy of the one cluster that all sides start from."""
 
     def __init__(self, side):
         self.side, self.port, self.data = side, free_port(), side.dir / 'data'
-        if os.getuid() == 0:
-            side.user = USER
-            shutil.chown(side.dir, USER)
+        not_as_root(side)
         subprocess.run(['cp', '-a', trial.base / 'cluster/made', self.data], check=True)
         options = [word for name, value in OPTIONS.items() for word in ('-c', f'{name}={value}')]
         # A process that runs as another user cannot enter our cgroup by itself. It is put there, then becomes the server.
@@ -58,7 +47,7 @@ class Cluster:
         if side.limit:
             side.limit.adopt(self.server.pid)
         (side.dir / 'go').touch()
-        self.server.wait_until(self.accepts)
+        self.server.wait_until(lambda: accepts(self.data))
         self.watch = side.watch(self.server.pid)
 
     def __enter__(self):
@@ -71,48 +60,20 @@ class Cluster:
             self.server.stop(lambda: self.side.run([pg['pg_ctl'], 'stop', '-D', self.data, '-m', 'fast', '-w'],
                                                    record=False, preload=False))
 
-    def accepts(self):
-        try:
-            return (self.data / 'postmaster.pid').read_text().splitlines()[7].startswith('ready')
-        except (FileNotFoundError, IndexError):
-            return False
-
-    def psql(self):
-        link = [pg['psql'], '-h', '127.0.0.1', '-p', str(self.port), '-U', USER]
-        return subprocess.Popen([*link, '-q', '-X', '-At', 'postgres'], env=self.side.env(preload=False),
-                                cwd=self.side.dir, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, **self.side.who())
-
     def works(self):
-        return self.psql().communicate('SELECT 1;\n', timeout=60)[0].strip() == '1'
+        return psql(self.side, pg['psql'], self.port).communicate('SELECT 1;\n', timeout=60)[0].strip() == '1'
 
     def said(self, text):
         return text in self.server.log.read_text(errors='backslashreplace')
 
 
-class Session:
-    """One psql, and so one backend."""
-
+class Watched(Session):
     def __init__(self, cluster):
-        self.psql = cluster.psql()
-        self.backend = int(self.ask('SELECT pg_backend_pid();'))
-
-    def tell(self, *statements):
-        self.psql.stdin.write('\n'.join(statements) + '\n')
-        self.psql.stdin.flush()
-
-    def ask(self, *statements):
-        """They give one line."""
-        self.tell(*statements)
-        return self.psql.stdout.readline().strip()
+        super().__init__(psql(cluster.side, pg['psql'], cluster.port))
 
     def answered(self):
         """There is something to read, an answer or the end."""
         return bool(select.select([self.psql.stdout], [], [], 0)[0])
-
-    def close(self, last=''):
-        """All that it answers from here on, and its errors."""
-        return self.psql.communicate(last, timeout=60)
 
 
 HOLDS_S = 2  # how long the first holds on, while the second waits already
@@ -123,7 +84,7 @@ def one_after_the_other(side):
     first lets go when the second is done; with a capacity, when the second has waited for a while. Returns the most that
     all held."""
     with Cluster(side) as cluster:
-        first, second = Session(cluster), Session(cluster)
+        first, second = Watched(cluster), Watched(cluster)
         before = anonymous(first.backend)
         first.ask('BEGIN;', f'DECLARE rows CURSOR FOR SELECT i FROM generate_series(1, {ROWS}) i '
                             "ORDER BY md5(i::text) || repeat('x', 1000);", 'FETCH FROM rows;')
@@ -151,12 +112,12 @@ def one_after_the_other(side):
 def all_at_once(side, clients):
     """Returns how many statements went well, got an error, lost their server; and the most that all held."""
     with Cluster(side) as cluster:
-        sessions = [Session(cluster) for _ in range(clients)]
+        sessions = [Watched(cluster) for _ in range(clients)]
         for session in sessions:
             session.tell(SORT + ';')
         results = [session.close() for session in sessions]
         cluster.server.wait_until(cluster.works)  # after a crash it starts again
-        alone, _ = Session(cluster).close(SORT + ';')
+        alone, _ = Watched(cluster).close(SORT + ';')
     if alone.strip() != RIGHT or any(text.strip() not in ('', RIGHT) for text, _ in results):
         fail(f'{side.name}: wrong answers: {results}, and then {alone}')
     good = sum(text.strip() == RIGHT for text, _ in results)
@@ -183,15 +144,11 @@ def group_removed():
         os.unlink(file)
 
 
-pg = programs()
+pg = programs('initdb', 'postgres', 'pg_ctl', 'psql')
 GROUP = f'test-{os.getpid()}'
-if os.getuid() == 0 and USER not in (entry.pw_name for entry in pwd.getpwall()):
-    fail(f'no user {USER}: the package postgresql makes it')
 with Pressure() as trial, group_removed():
     with trial.scene('cluster') as side:
-        if os.getuid() == 0:
-            side.user = USER
-            shutil.chown(side.dir, USER)
+        not_as_root(side)
         side.run([pg['initdb'], '-D', side.dir / 'made', '-U', USER, '-A', 'trust', '--locale', 'C.UTF-8', '--no-sync'],
                  record=False)
     group = {'group': GROUP, 'on_exhausted': 'enomem', 'purge_delay': '0'}

@@ -1,6 +1,5 @@
 """Every format of `stealth profile` says the same, and what is true: names, inlined functions, lines, scaled figures."""
 import gzip
-import json
 import pathlib
 import pty
 import os
@@ -9,8 +8,8 @@ import subprocess
 import tempfile
 import xml.etree.ElementTree
 
-from harness import (COMMAND, EVER, INTERVAL, LIVE, PIE, PROTO, SOURCE, STACKS, STALLS, check, dumped, equal, folded,
-                     need, quiet, run, scaled, source_lines, wanted_folded)
+from harness import (COMMAND, EVER, INTERVAL, LIVE, PIE, SOURCE, STACKS, STALLS, check, decoded, dumped, equal, folded,
+                     quantities, quiet, run, scaled, source_lines, speedscope, wanted_folded)
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -80,28 +79,10 @@ def table(heap, stalls):
     check(len(quiet(heap, '--top', '0').splitlines()) == 2 + len({n for s in STACKS[:4] for n in s}), '--top 0')
 
 
-def speedscope(heap, stalls):
-    """Against what its published schema requires of the evented and sampled kinds: keys, types, ranges."""
+def speedscope_files(heap, stalls):
     for path, units in ((heap, ['bytes', 'none', 'bytes', 'none']), (stalls, ['nanoseconds', 'none'])):
-        file = json.loads(quiet(path, '--format', 'speedscope'))
-        equal('$schema', file['$schema'], 'https://www.speedscope.app/file-format-schema.json')
-        check(set(file) <= {'$schema', 'shared', 'profiles', 'name', 'activeProfileIndex', 'exporter'}, 'unknown keys')
-        check(0 <= file['activeProfileIndex'] < len(file['profiles']), 'activeProfileIndex')
-        equal('keys of shared', set(file['shared']), {'frames'})
+        file = speedscope(quiet(path, '--format', 'speedscope'), units)
         frames = file['shared']['frames']
-        for frame in frames:
-            check(set(frame) <= {'name', 'file', 'line', 'col'} and isinstance(frame['name'], str), f'frame {frame}')
-            check(isinstance(frame.get('line', 1), int) and isinstance(frame.get('file', ''), str), f'frame {frame}')
-        check(len({json.dumps(frame) for frame in frames}) == len(frames), 'a frame twice')
-        equal('units', [profile['unit'] for profile in file['profiles']], units)
-        for profile in file['profiles']:
-            equal('keys of a profile', set(profile),
-                  {'type', 'name', 'unit', 'startValue', 'endValue', 'samples', 'weights'})
-            equal('type', profile['type'], 'sampled')
-            equal('as many weights', len(profile['weights']), len(profile['samples']))
-            equal('range', profile['endValue'] - profile['startValue'], sum(profile['weights']))
-            check(all(w >= 0 for w in profile['weights']), 'a weight below zero')
-            check(all(0 <= f < len(frames) for s in profile['samples'] for f in s), 'a frame that is not there')
         # Template arguments stay in these names, so shorten them here.
         first, found = file['profiles'][0], {}
         for stack, weight in zip(first['samples'], first['weights']):
@@ -110,28 +91,6 @@ def speedscope(heap, stalls):
         equal('stacks of speedscope', found, folded(quiet(path, '--format', 'folded')))
         begins = {f['name']: f.get('line') for f in frames if f.get('file') == str(SOURCE)}
         equal('where a function begins', begins['shop::Inner'], source_lines()['inner'] - 1)
-
-
-def decoded(data):
-    """protoc's text of a file in pprof's format, as dictionaries: {field: [values]}."""
-    text = subprocess.run([need('protoc'), f'--proto_path={PROTO}', '--decode=stealth.pprof.File', 'profile.proto'],
-                          input=gzip.decompress(data), stdout=subprocess.PIPE, check=True).stdout.decode()
-    stack = [{}]
-    for line in text.splitlines():
-        if message := re.fullmatch(r' *(\w+) \{', line):
-            inner = {}
-            stack[-1].setdefault(message[1], []).append(inner)
-            stack.append(inner)
-        elif line.strip() == '}':
-            stack.pop()
-        else:
-            field = re.fullmatch(r' *(\w+): (.*)', line)
-            check(field, f'protoc wrote {line!r}')
-            value = field[2]
-            value = json.loads(value.replace("\\'", "'")) if value[0] == '"' else value == 'true' or int(value)
-            stack[-1].setdefault(field[1], []).append(value)
-    check(len(stack) == 1, 'protoc wrote an open message')
-    return stack[0]
 
 
 def pprof_stacks(file):
@@ -161,9 +120,8 @@ def pprof(directory, heap, stalls):
     at = source_lines()
     file = decoded(quiet(heap, '--format', 'pprof'))
     texts = file['texts']
-    quantities = [(texts[q['type'][0]], texts[q['unit'][0]]) for q in file['sample_quantities']]
-    equal('what the values are', quantities, [('alloc_objects', 'count'), ('alloc_space', 'bytes'),
-                                              ('inuse_objects', 'count'), ('inuse_space', 'bytes')])
+    equal('what the values are', quantities(file), [('alloc_objects', 'count'), ('alloc_space', 'bytes'),
+                                                    ('inuse_objects', 'count'), ('inuse_space', 'bytes')])
     period = file['period_quantity'][0]
     equal('period', (texts[period['type'][0]], texts[period['unit'][0]], file['period'][0]),
           ('space', 'bytes', INTERVAL))
@@ -184,9 +142,7 @@ def pprof(directory, heap, stalls):
     equal('a call that does not return', last[1][1], at['last_call'])
 
     file = decoded(quiet(stalls, '--format', 'pprof'))
-    texts = file['texts']
-    quantities = [(texts[q['type'][0]], texts[q['unit'][0]]) for q in file['sample_quantities']]
-    equal('what the values of stalls are', quantities, [('contentions', 'count'), ('delay', 'nanoseconds')])
+    equal('what the values of stalls are', quantities(file), [('contentions', 'count'), ('delay', 'nanoseconds')])
     equal('figures of stalls', sorted(pprof_stacks(file).values()), sorted(map(list, STALLS)))
 
     output = pathlib.Path(directory) / 'out.pb.gz'
@@ -271,7 +227,7 @@ with tempfile.TemporaryDirectory() as temporary:
     stalls_folded(stalls_dump)
     stalls_of_cycles(temporary, stalls_dump)
     table(heap_dump, stalls_dump)
-    speedscope(heap_dump, stalls_dump)
+    speedscope_files(heap_dump, stalls_dump)
     pprof(temporary, heap_dump, stalls_dump)
     no_alloc_where_unknown(temporary, heap_dump)
     svg(heap_dump)

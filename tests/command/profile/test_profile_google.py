@@ -1,24 +1,8 @@
 """google-pprof's table of the same dump says the same, within what it rounds to: totals, and what each function that is
 not inlined holds with all that it called. (Of an inlined function it knows nothing without --lines.)"""
-import re
-import subprocess
 import tempfile
 
-from harness import NO_PIE, PIE, check, dumped, equal, folded, need, quiet
-
-
-def theirs(program, path):
-    """google-pprof's total and {function: cumulative}, as it writes them: in MB or seconds."""
-    done = subprocess.run([need('google-pprof'), '--text', program, str(path)], stdin=subprocess.DEVNULL,
-                          capture_output=True, check=True, timeout=120)
-    lines = done.stdout.decode().splitlines()
-    total = next(re.fullmatch(r'Total: ([\d.]+) .*', line)[1] for line in lines if line.startswith('Total:'))
-    found = {}
-    for line in lines:
-        row = re.fullmatch(r' *[\d.]+ +[\d.]+% +[\d.]+% +([\d.]+) +[\d.]+% (.*)', line)
-        if row:
-            found[re.sub(r'( \[clone .*)', '', row[2])] = float(row[1])
-    return float(total), found
+from harness import NO_PIE, PIE, check, dumped, equal, folded, google_pprof, quiet
 
 
 def ours(path):
@@ -37,7 +21,7 @@ with tempfile.TemporaryDirectory() as temporary:
     for program in (PIE, NO_PIE):
         for kind, unit, rounding in (('heap', 1 << 20, 0.051), ('stalls', 1e9, 0.00051)):
             dump = dumped(temporary, program, kind)
-            their_total, their_functions = theirs(program, dump)
+            their_total, their_functions = google_pprof(program, dump)
             our_total, our_functions = ours(dump)
             check(abs(our_total / unit - their_total) <= rounding, f'{dump}: total {our_total}, theirs {their_total}')
             wanted = {'main', 'plain_c', 'shop::Store::add', 'shop::::hidden', 'shop::Amount::operator<',

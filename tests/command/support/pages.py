@@ -1,6 +1,7 @@
 """Control pages made by hand, to the layout of src/observe/page.hpp: what a process under libstealth would show, and
 what it never would. The process is a child that sleeps; this program writes its page and may answer for it."""
 import ctypes
+import fcntl
 import mmap
 import os
 import subprocess
@@ -120,6 +121,26 @@ def plain_page(pid, program=b"queue"):
     waiting.since_ns = figures.at_ns - 2_000_000_000
     snapshot.settings = b"STEALTH_CAPACITY=100m\nSTEALTH_SOFT=90%\nSTEALTH_MODE=enforce\n"
     return page
+
+
+def wish(pid, text, seconds=60):
+    """Tells a real process something by its page, as the command does, and waits for its answer. The page's directory."""
+    user = os.stat(f"/proc/{pid}").st_uid
+    name = f"/dev/shm/stealth-{user}/page-{pid}-{proc_fields(pid)[19]}"
+    with open(name, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # commands come one after the other
+        page = Page.from_buffer(mmap.mmap(file.fileno(), ctypes.sizeof(Page)))
+        page.wish.text = text.encode()
+        page.wish.number = number = (page.wish.number + 1) % 2**32
+        page.bell += 1  # nobody is woken, but it looks after a while
+        end = time.monotonic() + seconds
+        while page.answer.number != number:
+            if time.monotonic() > end:
+                raise SystemExit(f"FAIL: {pid} does not answer to: {text}")
+            time.sleep(0.02)
+        if page.answer.error:
+            raise SystemExit(f"FAIL: {pid} answered to {text}: {page.answer.text}")
+    return os.path.dirname(name)
 
 
 class Sleeper:

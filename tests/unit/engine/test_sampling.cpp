@@ -54,6 +54,10 @@ class Ledger {
     for (std::size_t const bytes : live_) sum += bytes;
     return sum;
   }
+  void forget() {
+    std::lock_guard const hold(mutex_);
+    taken_.clear();
+  }
   void lock() { mutex_.lock(); }
   void unlock() { mutex_.unlock(); }
   std::atomic<bool> refuses{false};
@@ -176,6 +180,49 @@ TEST(Sampling, EachSizeHasItsShare) {
     }
     EXPECT_EQ(sum, g_ledger.taken()) << "of other sizes";
     end_sampling();
+    expect_nothing_left();
+  });
+}
+
+// Of two classes in turn, neither is seen instead of the other.
+TEST(Sampling, TwoSizesInTurn) {
+  test::in_a_child([] {
+    ASSERT_TRUE(start_engine({}));
+    constexpr std::uint64_t kInterval = 8 * kKiB;
+    sample_each(kInterval);
+    std::vector<void*> blocks(static_cast<std::size_t>(test::rounds(400'000)) * 2);
+    for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = allocate(i % 2 == 0 ? 48 : 96);
+    for (std::size_t const size : {48U, 96U})
+      expect_share(g_ledger.taken_of(size), static_cast<double>(blocks.size() / 2), static_cast<double>(size),
+                   kInterval);
+    for (void* const block : blocks) deallocate(block);
+    end_sampling();
+    expect_nothing_left();
+  });
+}
+
+// A program must not come to treat samples otherwise: it asks for the size, and resizes.
+TEST(Sampling, ASampleHasTheSizeOfItsBlock) {
+  test::in_a_child([] {
+    ASSERT_TRUE(start_engine({}));
+    for (std::size_t size = 1; size <= kMaxSmall; size += size / 2 + 1) {
+      void* const plain = allocate(size);
+      sample_each(1);
+      void* const sample = allocate(size);
+      EXPECT_EQ(g_ledger.live(), 1u);
+      EXPECT_EQ(usable_size(sample), usable_size(plain)) << size;
+      EXPECT_EQ(reallocate(sample, usable_size(sample)), sample) << size;
+      EXPECT_EQ(reallocate(sample, usable_size(sample) - usable_size(sample) / 4), sample) << size;
+      EXPECT_EQ(g_ledger.taken_of(usable_size(plain)), 1u) << "it stayed where it is";
+      void* const larger = reallocate(sample, usable_size(sample) + 1);
+      EXPECT_NE(larger, sample) << size;
+      EXPECT_EQ(g_ledger.live(), 1u);
+      deallocate(larger);
+      deallocate(plain);
+      end_sampling();
+      EXPECT_EQ(g_ledger.live(), 0u);
+      g_ledger.forget();
+    }
     expect_nothing_left();
   });
 }

@@ -1,6 +1,7 @@
 // The profile: who holds what was sampled, as the dump tells it. Each test is a process of its own.
 #include <pthread.h>
 
+#include <cmath>
 #include <fstream>
 #include <regex>
 #include <sstream>
@@ -42,7 +43,8 @@ struct Counts {
 struct Dumped {
   Counts total{};
   std::uint64_t interval = 0;
-  std::map<std::string, Counts> stacks;
+  std::map<std::string, Counts> stacks;  // of all lines of a stack together
+  std::size_t lines = 0;
 };
 
 Dumped dump() {
@@ -66,7 +68,12 @@ Dumped dump() {
   }
   while (std::getline(file, line) && !line.empty()) {
     EXPECT_TRUE(std::regex_match(line, found, row)) << line;
-    if (!found.empty()) result.stacks[found[5]] = counts();
+    if (found.empty()) continue;
+    auto& stack = result.stacks[found[5]];
+    auto const [live, live_bytes, all, all_bytes] = counts();
+    EXPECT_TRUE(live <= all && live_bytes <= all_bytes) << line;
+    stack = {stack.live + live, stack.live_bytes + live_bytes, stack.all + all, stack.all_bytes + all_bytes};
+    ++result.lines;
   }
   std::getline(file, line);
   EXPECT_EQ(line, "MAPPED_LIBRARIES:");
@@ -112,6 +119,45 @@ TEST(Profile, WhoHoldsWhat) {
     EXPECT_EQ(none.total, (Counts{0, 0, 18, all.total.all_bytes}));
     EXPECT_EQ(none.interval, 1u);
     EXPECT_FALSE(none.stacks.contains(" 0xd000"));
+  });
+}
+
+// Resized where it is, memory is a sample as if it had always been of its size; and what is live once was.
+TEST(Profile, ShrinksAndGrows) {
+  test::in_a_child([] {
+    ASSERT_TRUE(test::start_engine({}));
+    ASSERT_TRUE(begin(64 * kKiB));
+    std::vector<void*> blocks(1000);
+    for (void*& block : blocks) block = at(0xa000, kMiB);
+    auto const expect = [&](std::size_t bytes) {
+      for (void*& block : blocks) block = reallocate(block, bytes);
+      double const chance = 1 - std::exp(-static_cast<double>(bytes) / (64 * kKiB)), n = 1000;
+      Dumped const all = dump();
+      EXPECT_NEAR(static_cast<double>(all.total.live), n * chance, 6 * std::sqrt(n * chance * (1 - chance)) + 1);
+      EXPECT_EQ(all.total.live, profile::live_samples());
+      EXPECT_EQ(all.total.live_bytes, all.total.live * bytes);
+      EXPECT_LE(all.total.live_bytes, all.total.all_bytes);
+      EXPECT_LE(all.stacks.at(" 0xa000").live_bytes, all.stacks.at(" 0xa000").all_bytes);
+    };
+    for (std::size_t const kib : {1024U, 64U, 48U, 128U, 40U, 1024U}) expect(kib * kKiB);
+    for (void* const block : blocks) deallocate(block);
+    EXPECT_EQ(profile::live_samples(), 0u);
+    Dumped const none = dump();
+    EXPECT_EQ(none.total.live_bytes, 0u);
+  });
+}
+
+// A reader scales each line by its mean size.
+TEST(Profile, SizesThatDifferHaveTheirOwnLines) {
+  test::in_a_child([] {
+    ASSERT_TRUE(test::start_engine({}));
+    ASSERT_TRUE(begin(64 * kKiB));
+    std::vector<void*> blocks;
+    for (int i = 0; i < 30'000; ++i) blocks.push_back(at(0xa000, 1024));
+    for (int i = 0; i < 30; ++i) blocks.push_back(at(0xa000, kMiB));
+    Dumped const all = dump();
+    EXPECT_EQ(all.lines, 2u);
+    for (void* const block : blocks) deallocate(block);
   });
 }
 
