@@ -182,12 +182,20 @@ def legend(names, x, y, width):
     return found, (len(names) + across - 1) // max(1, across) * 14
 
 
+def look_of(panel, name):
+    """As all of the panel, but for what it says of such names."""
+    custom = panel['fieldConfig']['defaults']['custom']
+    for override in panel['fieldConfig']['overrides']:
+        if re.search(override['matcher']['options'].strip('/'), name):
+            custom = custom | {one['id'].removeprefix('custom.'): one['value'] for one in override['properties']}
+    return custom
+
+
 def timeseries(panel, series, box, seconds):
     x, y, width, height = box
-    options = panel['fieldConfig']['defaults']
-    unit, custom = options['unit'], options['custom']
+    unit = panel['fieldConfig']['defaults']['unit']
     names = [name for name, _ in series]
-    drawn = stacked(series) if custom['stacking']['mode'] == 'normal' else series
+    drawn = stacked(series) if look_of(panel, '')['stacking']['mode'] == 'normal' else series
     _, legend_height = legend(names, 0, 0, width - 20)
     left, right, top, bottom = x + 66, x + width - 14, y + 32, y + height - legend_height - 26
     most = max((value for _, points in drawn for _, value in points), default=0) * 1.08 or 1
@@ -202,14 +210,15 @@ def timeseries(panel, series, box, seconds):
                   text(across(at), bottom + 14, f'{at // 60}:{at % 60:02}', 10, DIM, ' text-anchor="middle"')]
     if not series:
         found.append(text((left + right) / 2, (top + bottom) / 2, 'no data', 12, DIM, ' text-anchor="middle"'))
-    for i, (_, points) in reversed(list(enumerate(drawn))):
-        colour = PALETTE[i % len(PALETTE)]
+    for i, (name, points) in reversed(list(enumerate(drawn))):
+        colour, look = PALETTE[i % len(PALETTE)], look_of(panel, name)
         line = path([(across(at), up(value)) for at, value in points])
         first, last = round(across(points[0][0])), round(across(points[-1][0]))
-        if custom['fillOpacity']:
+        if look['fillOpacity'] and last > first:
             found.append(f'<path d="{line}V{bottom}H{first}z" fill="{colour}" '
-                         f'fill-opacity="{custom["fillOpacity"] / 100}"/>' if last > first else '')
-        found.append(f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.3" stroke-linejoin="round"/>')
+                         f'fill-opacity="{look["fillOpacity"] / 100}"/>')
+        dash = f' stroke-dasharray="{" ".join(map(str, look["lineStyle"]["dash"]))}"' if 'lineStyle' in look else ''
+        found.append(f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.3" stroke-linejoin="round"{dash}/>')
     return found + legend(names, x + 14, bottom + 32, width - 20)[0]
 
 
@@ -287,4 +296,4 @@ def draw(source, answers_of, seconds):
                   text(x + 10, y + 19, panel['title'], 12, INK, ' font-weight="bold"')]
         kind = {'timeseries': timeseries, 'stat': stat, 'gauge': gauge}[panel['type']]
         found += kind(panel, series_of(panel, answers_of), box, seconds)
-    return '\n'.join(filter(None, found)) + '\n</svg>\n'
+    return '\n'.join(found) + '\n</svg>\n'
