@@ -46,7 +46,8 @@ class Documents(unittest.TestCase):
 
 class Screen(unittest.TestCase):
     def test_words_and_blocks(self):
-        lines = ["\x1b[7m one <two>  \x1b[0m", "\x1b[1mfill\x1b[0m \x1b[33m██\x1b[1m\x1b[39m┃\x1b[0m\x1b[33m░\x1b[39m 5%"]
+        lines = ["\x1b[7m one <two>  \x1b[0m",
+                 "\x1b[1mfill\x1b[0m \x1b[33m██\x1b[1m\x1b[39m┃\x1b[0m\x1b[33m░\x1b[39m 5%"]
         svg = pictures.screen_svg(lines, "a title", "about")
         self.assertEqual(words_of(svg), ["one <two>", "fill", "5%"])
         rectangles = [(float(r.get("width")), r.get("fill")) for r in

@@ -24,14 +24,15 @@ WIDTH, UNIT, GAP, TOP = 960, 30, 6, 34  # UNIT: of the grid's height
 PAGE, PANEL, FRAME, INK, DIM = '#111217', '#181b1f', '#2c3036', '#d0d2da', '#8e929c'
 PALETTE = ['#73bf69', '#f2cc0c', '#5794f2', '#ff780a', '#b877d9', '#f2495c', '#8ab8ff', '#fa99c8', '#37872d', '#c4a000',
            '#56a64b', '#e0752d']
+CENTRED = ' text-anchor="middle"'
 LEVELS = {'green': '#73bf69', 'yellow': '#f2cc0c', 'red': '#f2495c'}
 
 
 # --- the programs, and what Prometheus answers ---
 
 class Filling(threading.Thread):
-    """Redis is filled step by step; then all keys are freed by a thread of its own, while new ones come in at once, from
-    all sides; then it is emptied. Again and again."""
+    """Redis is filled step by step; then all keys are freed by a thread of its own, while new ones come in from all
+    sides; then it is emptied. Again and again."""
 
     def __init__(self, side, port):
         super().__init__(daemon=True)
@@ -207,9 +208,9 @@ def timeseries(panel, series, box, seconds):
                   text(left - 6, up(mark) + 4, shown(mark, unit), 10, DIM, ' text-anchor="end"')]
     for at in range(0, int(seconds) + 1, 20):
         found += [f'<path d="M{across(at):.0f} {top}V{bottom}" stroke="{FRAME}"/>',
-                  text(across(at), bottom + 14, f'{at // 60}:{at % 60:02}', 10, DIM, ' text-anchor="middle"')]
+                  text(across(at), bottom + 14, f'{at // 60}:{at % 60:02}', 10, DIM, CENTRED)]
     if not series:
-        found.append(text((left + right) / 2, (top + bottom) / 2, 'no data', 12, DIM, ' text-anchor="middle"'))
+        found.append(text((left + right) / 2, (top + bottom) / 2, 'no data', 12, DIM, CENTRED))
     for i, (name, points) in reversed(list(enumerate(drawn))):
         colour, look = PALETTE[i % len(PALETTE)], look_of(panel, name)
         line = path([(across(at), up(value)) for at, value in points])
@@ -218,7 +219,7 @@ def timeseries(panel, series, box, seconds):
             found.append(f'<path d="{line}V{bottom}H{first}z" fill="{colour}" '
                          f'fill-opacity="{look["fillOpacity"] / 100}"/>')
         dash = f' stroke-dasharray="{" ".join(map(str, look["lineStyle"]["dash"]))}"' if 'lineStyle' in look else ''
-        found.append(f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.3" stroke-linejoin="round"{dash}/>')
+        found.append(f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.3"{dash}/>')
     return found + legend(names, x + 14, bottom + 32, width - 20)[0]
 
 
@@ -241,8 +242,8 @@ def stat(panel, series, box, seconds):
         found += [f'<path d="{path(line)}V{base:.0f}H{round(line[0][0])}z" fill="{LEVELS["green"]}" '
                   'fill-opacity="0.2"/>',
                   text(x + width / 2, middle, shown(points[-1][1], unit), 22, LEVELS['green'],
-                       ' text-anchor="middle" font-weight="bold"'),
-                  text(x + width / 2, middle + 16, name, 10.5, DIM, ' text-anchor="middle"')]
+                       CENTRED + ' font-weight="bold"'),
+                  text(x + width / 2, middle + 16, name, 10.5, DIM, CENTRED)]
     return found
 
 
@@ -267,8 +268,8 @@ def gauge(panel, series, box, _):
         found += [arc(0, options['max'], radius - 10, 14, FRAME), arc(0, last, radius - 10, 14, colour)]
         found += [arc(least, upper, radius, 3, shade) for (least, shade), (upper, _) in
                   zip(limits, limits[1:] + [(options['max'], '')])]
-        found += [text(middle, base, shown(last, options['unit']), 20, colour, ' text-anchor="middle" font-weight="bold"'),
-                  text(middle, base + 20, name, 10.5, DIM, ' text-anchor="middle"')]
+        found += [text(middle, base, shown(last, options['unit']), 20, colour, CENTRED + ' font-weight="bold"'),
+                  text(middle, base + 20, name, 10.5, DIM, CENTRED)]
     return found
 
 
@@ -279,7 +280,8 @@ def draw(source, answers_of, seconds):
              'dashboard from what a real Prometheus answered to their queries; no Grafana was there. A redis of '
              f'{REDIS} is filled and emptied by turns; load-backpressure makes messages faster than it uses them '
              f'up, at a capacity of {", then ".join(LOAD)}. Time is in minutes and seconds since the start.')
-    found = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
+    found = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+             f'viewBox="0 0 {WIDTH} {height}" '
              'font-family="system-ui, \'DejaVu Sans\', Helvetica, Arial, sans-serif" role="img" '
              'aria-labelledby="title about">',
              '<title id="title">The dashboard of libstealth</title>', f'<desc id="about">{html.escape(about)}</desc>',

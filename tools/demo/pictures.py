@@ -26,7 +26,7 @@ LOAD, MESSAGES = 'tests/loads/load-backpressure', ['many', 'total=1000000', 'dea
 COLUMNS, ROWS = 80, 24
 FIRST, THEN = '64m', '96m'  # the capacity at first, and what is typed into the screen
 SECONDS = 40, 28            # of each; a character of the history is two seconds
-WAITING = range(4, 9)       # threads that wait when the picture is taken
+WAITING = 8                 # threads that wait when the picture is taken
 
 # The terminal's own colours and those of its escape sequences, chosen to be read on the panel.
 CELL, LINE, SIZE, EDGE = 8.4, 18, 14, 16
@@ -134,7 +134,8 @@ def top(build, path):
     with subprocess.Popen([str(build / LOAD), *MESSAGES], env=environment, stdin=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL) as program:
         try:
-            until(lambda: pathlib.Path(f'/proc/{program.pid}/exe').resolve().name == pathlib.Path(LOAD).name, 'the load')
+            exe = pathlib.Path(f'/proc/{program.pid}/exe')
+            until(lambda: exe.resolve().name == pathlib.Path(LOAD).name, 'the load')
             with Terminal(top_line('--interval', '100ms', program.pid), COLUMNS, ROWS) as terminal:
                 terminal.sees(r'c: capacity')
                 progress.say(f'pictures: {sum(SECONDS)} s of stealth top {program.pid}')
@@ -143,13 +144,13 @@ def top(build, path):
                 terminal.sees(rf'STEALTH_CAPACITY is {THEN} now')
                 time.sleep(SECONDS[1])
                 # -N: with the blanks at the ends of lines, which a reversed line has.
-                lines = until(lambda: waiting(seen := terminal.lines('-e', '-N')) in WAITING and seen,
+                lines = until(lambda: waiting(seen := terminal.lines('-e', '-N')) == WAITING and seen,
                               'threads that wait')
         finally:
             program.kill()
     about = (f'The screen of `stealth top` for a program with eight threads that make messages faster than four others '
              f'take them off. Its capacity was {FIRST}; after {SECONDS[0]} seconds {THEN} was typed into the screen. '
-             f'{waiting(lines)} threads wait for memory. Taken from a terminal of {COLUMNS} columns and {ROWS} lines by '
+             f'{WAITING} threads wait for memory. Taken from a terminal of {COLUMNS} columns and {ROWS} lines by '
              'tools/demo/pictures.py top.')
     path.write_text(screen_svg(lines, 'stealth top: a program that waits for memory', about), encoding='utf-8')
 
@@ -159,7 +160,7 @@ def dashboard(build, path):
     path.write_text(draw(*run([build / LOAD, *MESSAGES])), encoding='utf-8')
 
 
-# What makes it, and what is wanted for it: commands and the packages that bring them.
+# What makes it, and what must be installed for it: commands and the packages that bring them.
 PICTURES = {'top': (top, ['tmux=tmux']),
             'dashboard': (dashboard, ['prometheus=prometheus', 'redis-server=redis-server', 'redis-cli=redis-tools'])}
 
