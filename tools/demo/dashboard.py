@@ -147,9 +147,8 @@ def named(form, labels):
 
 def series_of(panel, answers_of):
     """[(name, points)], those that are there."""
-    found = [(named(target['legendFormat'], labels), points) for target in panel['targets']
-             for labels, points in answers_of[panel['title'], target['refId']]]
-    return found
+    return [(named(target['legendFormat'], labels), points) for target in panel['targets']
+            for labels, points in answers_of[panel['title'], target['refId']]]
 
 
 def path(points):
@@ -281,9 +280,8 @@ def draw(source, answers_of, seconds):
              f'{REDIS} is filled and emptied by turns; load-backpressure makes messages faster than it uses them '
              f'up, at a capacity of {", then ".join(LOAD)}. Time is in minutes and seconds since the start.')
     found = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-             f'viewBox="0 0 {WIDTH} {height}" '
-             'font-family="system-ui, \'DejaVu Sans\', Helvetica, Arial, sans-serif" role="img" '
-             'aria-labelledby="title about">',
+             f'viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="title about" stroke-linejoin="round" '
+             'font-family="system-ui, \'DejaVu Sans\', Helvetica, Arial, sans-serif">',
              '<title id="title">The dashboard of libstealth</title>', f'<desc id="about">{html.escape(about)}</desc>',
              f'<rect width="{WIDTH}" height="{height}" rx="8" fill="{PAGE}"/>',
              text(GAP + 8, 23, source['title'], 15, INK, ' font-weight="bold"'),

@@ -180,8 +180,11 @@ def main():
     packages = [line for line in (ROOT / 'tests/command/packages.txt').read_text(encoding='utf-8').split('\n')
                 if line.endswith('-dev') or line == 'protobuf-compiler']
     build = tree.build(chosen.build, f'to-run tools/stealth {LOAD}', commands, packages, configure='again')
-    # The tests' modules know what they run by these.
-    os.environ |= {'STEALTH': str(build / 'tools/stealth'), 'STEALTH_LIB': str(build / 'preload/libstealth.so.0')}
+    command, library = build / 'tools/stealth', build / 'preload/libstealth.so.0'
+    for file in (command, library, build / LOAD):
+        if not file.exists():
+            tree.fail(1, f'{file}: no such file; build the tree first: ninja -C {build}')
+    os.environ |= {'STEALTH': str(command), 'STEALTH_LIB': str(library)}  # by which the tests' modules know them
     path = chosen.svg or ROOT / f'docs/{chosen.picture}.svg'
     make(build, path)
     progress.say(f'pictures: {path}: {path.stat().st_size // 1024} KiB')
