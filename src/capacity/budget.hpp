@@ -85,6 +85,7 @@ struct ThreadAccount {
   bool takes_locks;            // it has taken one since it was last thought not to
   std::uint8_t debts_put_off;  // until it takes its next lock
   std::uint32_t due_kind;      // Place::kind of what was put off last
+  std::uint64_t due_bytes;     // that all of them asked for
   std::uint64_t due_until_ns;  // until when it should have slept for them
   std::uint64_t advance;       // bytes that it has taken over the capacity, and not waited for yet
   std::uint64_t prepaid;  // bytes that a releaser has charged for its request, and that it has taken from the queue
@@ -93,6 +94,7 @@ struct ThreadAccount {
   void forget_what_is_put_off() noexcept {
     takes_locks = false;
     debts_put_off = 0;
+    due_bytes = 0;
     advance = 0;
   }
 };

@@ -194,6 +194,7 @@ bool Wait::put_off() noexcept {
   if (charge_.refusal == Refusal::delay) {
     if (account.debts_put_off < kMostDebtsPutOff) {
       ++account.debts_put_off;
+      account.due_bytes += charge_.wanted;
       account.due_until_ns = os::monotonic_ns() + charge_.delay_ns;  // which holds those before it
       account.due_kind = place_.kind;
       return charge_.paid = true;

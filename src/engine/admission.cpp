@@ -128,9 +128,13 @@ namespace {
 void sleep_what_was_put_off(Heap& heap) {
   ThreadAccount& account = heap.account;
   std::uint64_t const now = os::monotonic_ns();
+  std::uint64_t const bytes = std::exchange(account.due_bytes, 0);
   if (std::exchange(account.debts_put_off, 0) == 0 || account.due_until_ns <= now) return;
-  Charge charge{
-      .account = &account, .at_once = true, .refusal = Refusal::delay, .delay_ns = account.due_until_ns - now};
+  Charge charge{.account = &account,
+                .at_once = true,
+                .refusal = Refusal::delay,
+                .wanted = bytes,
+                .delay_ns = account.due_until_ns - now};
   static_cast<void>(Wait(g_budget, charge, {account.due_kind, &heap}, may_wait).step(true));
 }
 

@@ -105,7 +105,7 @@ std::vector<ClassLine> class_lines(observe::Snapshot const& snapshot) {
   }
   observe::Figures const& figures = snapshot.figures;
   if (figures.large_blocks != 0) {
-    lines.push_back({"large", UINT64_MAX, figures.large_bytes, figures.large_blocks, 0, 0, 0, 0, 0, 0});
+    lines.push_back({"large", ClassLine::kLarge, figures.large_bytes, figures.large_blocks, 0, 0, 0, 0, 0, 0});
   }
   return lines;
 }

@@ -24,8 +24,12 @@ std::uint64_t waits_in(observe::Figures const& figures);  // by the histogram
 
 // A line of the table of classes: those of which there was ever a block, or that have a max, and all large blocks.
 struct ClassLine {
+  static constexpr std::uint64_t kLarge =
+      UINT64_MAX;  // the size of all that is no class's; its waits are not told apart
   std::string name;
   std::uint64_t size, bytes, in_use, free, max, slabs, waits, waited_ns, grants;
+
+  [[nodiscard]] bool is_large() const { return size == kLarge; }
 };
 std::vector<ClassLine> class_lines(observe::Snapshot const& snapshot);
 

@@ -103,7 +103,8 @@ void write_classes(std::ostream& out, View const& view) {
   for (ClassLine const& one : lines) {
     out << cell(one.name, 10) << cell(show_bytes(one.bytes), 11) << cell(count(one.in_use), 9)
         << cell(show_bytes(one.free), 11) << cell(one.max == 0 ? "-" : count(one.max), 9) << cell(count(one.slabs), 8)
-        << cell(count(one.waits), 8) << cell(show_time(one.waited_ns), 11) << cell(count(one.grants), 8) << '\n';
+        << cell(one.is_large() ? "-" : count(one.waits), 8) << cell(one.is_large() ? "-" : show_time(one.waited_ns), 11)
+        << cell(one.is_large() ? "-" : count(one.grants), 8) << '\n';
   }
 }
 

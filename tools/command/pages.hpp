@@ -22,8 +22,11 @@ struct View {
   [[nodiscard]] observe::Figures const& figures() const { return snapshot.figures; }
   [[nodiscard]] std::string program() const { return text_of(head.program); }
   [[nodiscard]] std::uint64_t age() const { return now > figures().at_ns ? now - figures().at_ns : 0; }
+  // Until the figures were written; if that is long ago, the process is stopped, and who waited then still does.
   [[nodiscard]] std::uint64_t waited(observe::WaitingRow const& row) const {
-    return now > row.since_ns ? now - row.since_ns : 0;
+    constexpr std::uint64_t kStopped = 1'500'000'000;
+    std::uint64_t const until = age() < kStopped ? figures().at_ns : now;
+    return until > row.since_ns ? until - row.since_ns : 0;
   }
   [[nodiscard]] std::uint64_t longest_waiting() const;
 };

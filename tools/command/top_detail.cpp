@@ -125,7 +125,7 @@ void DetailView::draw_classes(Screen& screen, int row, int width, int last) cons
     screen.put(++row, 0,
                right(one.name, 9) + right(show_bytes(one.bytes), 9) + right(count(one.in_use), 7) +
                    right(show_bytes(one.free), 9) + right(one.max == 0 ? "-" : count(one.max), 7) +
-                   right(count(one.waits), 7),
+                   right(one.is_large() ? "-" : count(one.waits), 7),
                Ink::plain, width);
   }
 }
