@@ -41,11 +41,11 @@ class KnownFrames {
   }
   // Whether a page of some stack has been read before.
   [[nodiscard]] bool is_readable(Address at) const noexcept {
-    return pages_[at / kPageBytes % kPages].load(std::memory_order_relaxed) == at / kPageBytes;
+    return pages_[key_of(at / kPageBytes) % kPages].load(std::memory_order_relaxed) == at / kPageBytes;
   }
 
   void learn(Address pc, std::size_t distance, Address caller) noexcept {
-    bool const fits = distance % sizeof(Address) == 0 && distance / sizeof(Address) < kOutermost;
+    bool const fits = distance % sizeof(Address) == 0 && distance <= kMostDistance;
     Frame const before = find(pc);
     bool const differs = before.kind != Kind::unknown && !(before.kind == Kind::fixed && before.distance == distance);
     write(pc, fits && distance != 0 && !differs ? distance / sizeof(Address) : kVaries);
@@ -58,16 +58,20 @@ class KnownFrames {
   }
   void learn_varying(Address pc) noexcept { write(pc, kVaries); }
   void learn_readable(Address at) noexcept {
-    pages_[at / kPageBytes % kPages].store(at / kPageBytes, std::memory_order_relaxed);
+    pages_[key_of(at / kPageBytes) % kPages].store(at / kPageBytes, std::memory_order_relaxed);
   }
 
   static constexpr std::size_t kPageBytes = 4096;  // the smallest that there is
+  // Of larger frames the end is not looked for unasked: should the distance have been another's, and the stack's end
+  // near, it may lie beyond.
+  static constexpr std::size_t kMostDistance = 2 * kPageBytes;
 
  private:
-  static constexpr std::size_t kFrames = 1 << 14, kPairs = 1 << 15, kPages = 1 << 10;
+  static constexpr std::size_t kFrames = 1 << 14, kPairs = 1 << 15, kPages = 1 << 12;
   // A word of frames_: 50 bits of the key, whose others are the place in the table, and the distance in words.
   // 0 where nothing is known.
   static constexpr std::uint64_t kDistances = 1 << 14, kOutermost = kDistances - 2, kVaries = kDistances - 1;
+  static_assert(kMostDistance / sizeof(Address) < kOutermost);
 
   // A permutation, so that frame and key stand for each other: multiplied by an odd number, the high bits folded in.
   static std::uint64_t key_of(Address pc) noexcept {

@@ -48,11 +48,11 @@ int walk(Address place, void** into, int most, bool& varies) noexcept {
 // The same by libunwind, a step a frame, and remembers what it sees. 0: the frame at `place` does not turn up.
 int learn(Address place, void** into, int most) noexcept {
   unw_context_t context;
-  unw_cursor_t cursor;
+  unw_cursor_t cursor, last;
   if (unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0) return 0;
   int depth = 0, more = 1;
   Address last_pc = 0, last_place = 0;
-  while (depth < most && (more = unw_step(&cursor)) > 0) {
+  while (depth < most && (last = cursor, more = unw_step(&cursor)) > 0) {
     unw_word_t pc = 0;
     unw_save_loc_t saved;
     unw_get_reg(&cursor, UNW_REG_IP, &pc);
@@ -73,8 +73,15 @@ int learn(Address place, void** into, int most) noexcept {
     last_pc = pc;
     last_place = at;
   }
-  if (depth != 0 && more == 0) g_known.learn_outermost(last_pc);
-  if (depth != 0 && more < 0) g_known.learn_varying(last_pc);
+  if (depth != 0 && more <= 0) {
+    // Without a description of the frame, its end is a guess, from what its registers held this time.
+    unw_proc_info_t description;
+    if (more == 0 && unw_get_proc_info(&last, &description) == 0) {
+      g_known.learn_outermost(last_pc);
+    } else {
+      g_known.learn_varying(last_pc);
+    }
+  }
   return depth;
 }
 
@@ -85,6 +92,12 @@ int backtrace(Address first, void** into, int most) noexcept {
   void** const begin = std::find(into, end, pointer_to(first));
   std::copy(begin, end, into);
   return static_cast<int>(end - begin);
+}
+
+// Its first call makes what threads share.
+__attribute__((constructor)) void prepare_backtrace() noexcept {
+  void* frames[4];
+  unw_backtrace(frames, 4);
 }
 
 }  // namespace

@@ -294,6 +294,7 @@ void fork_in_child() noexcept {
     // what their lists and batches say cannot be trusted. Those blocks stay lost to the child; the slabs' own chains
     // are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
+    heap.samples_due = 0;  // after blocks that are counted and lost
     for (RemoteBatch& batch : heap.batches) batch = {};
     g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();

@@ -150,10 +150,7 @@ void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexce
     return Outcome::at_max;
   });
   if (result == Outcome::done) {
-    if (is_sampling()) {
-      if (size <= kMaxSmall) span->block = static_cast<std::uint32_t>(size);
-      count_span(*heap, span, size <= kMaxSmall ? size : bytes);
-    }
+    if (is_sampling()) count_span(*heap, span, size <= kMaxSmall ? size : bytes);
     return g_arena.memory_of(span);
   }
   return result == Outcome::refused ? out_of_memory() : pass_on(size, alignment, zeroed);

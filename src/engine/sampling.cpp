@@ -151,7 +151,10 @@ void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept {
         return allocate_block(c, alignment);
       }
       distance(*heap) = 0;
-      return allocate_span(size_class.block, alignment, false);
+      void* const p = allocate_span(size_class.block, alignment, false);
+      std::size_t const offset = g_arena.offset_of(p);
+      if (g_arena.contains(offset)) static_cast<Span*>(g_arena.run_at(offset >> kSlotShift))->block = size_class.block;
+      return p;
     }
     if (heap->bins[c].head == nullptr) return allocate_block(c, alignment);
     move_counted(heap->bins[c], counted, count);

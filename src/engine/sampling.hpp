@@ -32,7 +32,7 @@ void begin_sampling(Sampler const& sampler) noexcept;
 void end_sampling() noexcept;
 
 extern constinit std::atomic<bool> g_sampling;
-[[nodiscard]] inline bool is_sampling() noexcept { return g_sampling.load(std::memory_order_relaxed); }
+[[nodiscard]] inline bool is_sampling() noexcept { return g_sampling.load(std::memory_order_acquire); }
 
 // --- for the slow path, while sampling ---
 // From the thread's list of the size, which is counted whole and becomes the one that malloc looks at, or of spans.

@@ -100,7 +100,7 @@ struct Span : Run {
   std::uint32_t pages;   // handed out; the run may be longer
   std::uint32_t rule;    // index into g_classes.rules
   std::uint32_t sample;  // its number, where it is one (sampling.hpp); else 0
-  std::uint32_t block;   // bytes of the block in whose place it was handed out, to be a sample; else 0
+  std::uint32_t block;   // bytes of the small block in whose place it was handed out, to be a sample; else 0
 };
 static_assert(sizeof(Span) <= kRunStride);
 

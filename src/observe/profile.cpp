@@ -27,7 +27,7 @@ struct Sample {
   std::uint64_t bytes;
 };
 
-constinit Mutex g_mutex;  // a leaf; guards the three that follow
+constinit Mutex g_mutex;  // a leaf; guards the three that follow, and g_resize_random
 constinit Stacks g_stacks;
 constinit Sample* g_samples = nullptr;  // numbered from 1
 constinit std::uint32_t g_samples_used = 0, g_first_free = kNone;
@@ -114,7 +114,7 @@ std::uint32_t taken(std::size_t bytes) noexcept {
   return number;
 }
 
-constinit std::uint32_t g_resize_random = 0;  // guarded by g_mutex; from begin() on not 0
+constinit std::uint32_t g_resize_random = 0;  // from begin() on not 0
 
 void remove_live(Sample const& sample) noexcept {
   Stack& stack = g_stacks.at(sample.stack);
@@ -137,7 +137,8 @@ void resized(std::uint32_t number, std::size_t bytes) noexcept {
   if (counts) {
     Stack const& before = g_stacks.at(sample.stack);
     std::uint32_t const at = g_stacks.find_or_add(g_stacks.frames_of(before), before.depth, group_of(bytes, interval));
-    if (counted && (grows || at == sample.stack)) {  // that it grew adds to what ever was, but is no more objects
+    // What grows adds to what ever was, but is no more objects; so does what shrinks, unless into another group.
+    if (counted && (grows || at == sample.stack)) {
       Stack& ever = g_stacks.at(sample.stack);
       --ever.all;
       ever.all_bytes -= grows ? sample.bytes : bytes;

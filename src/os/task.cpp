@@ -137,14 +137,11 @@ bool Task::wait_for_end(std::uint64_t ns) noexcept {
     if (now >= until) return false;
     shared_futex_wait(reinterpret_cast<std::uint32_t const*>(&id_), static_cast<std::uint32_t>(id), until - now);
   }
-  // It has left its stack, but the kernel may still count it among the process's threads.
+  // It has left its stack, but the kernel may still count it among the process's threads for a moment. If it does so
+  // for longer, that is another thread, which has been given its number: it is not to be waited for again.
   int last = last_.load(std::memory_order_relaxed);
-  while (last != 0 && thread_exists(last)) {
-    if (monotonic_ns() >= until) return false;
-    yield();
-  }
-  // The kernel may give the number to another thread, which is not to be waited for; nor is one started meanwhile.
-  last_.compare_exchange_strong(last, 0, std::memory_order_relaxed);
+  while (last != 0 && thread_exists(last) && monotonic_ns() < until) yield();
+  last_.compare_exchange_strong(last, 0, std::memory_order_relaxed);  // unless one was started meanwhile
   return true;
 }
 

@@ -24,7 +24,7 @@ class Task {
   [[nodiscard]] bool start(void (*body)() noexcept, void const* local, std::size_t local_bytes) noexcept;
   // Until the kernel says that it uses its stack no more.
   [[nodiscard]] bool is_there() const noexcept { return id_.load(std::memory_order_acquire) != 0; }
-  // Until it is gone and the kernel counts it no more, at most so long. False: it is there still.
+  // Until it has left its stack, and the kernel counts it no more; at most so long. False: it has not left it.
   bool wait_for_end(std::uint64_t ns) noexcept;
   // In a forked child, where there is none.
   void forget() noexcept {

@@ -46,15 +46,15 @@ TEST_F(Known, TwoDistancesVaryForGood) {
   EXPECT_EQ(known_->find(kPc).kind, Kind::varies);
 }
 
-TEST_F(Known, DistancesThatNoWordHolds) {
-  for (std::size_t const distance : {std::size_t{0}, std::size_t{12}, std::size_t{1} << 17, (std::size_t{1} << 17) - 8,
-                                     (std::size_t{1} << 17) - 16}) {
+TEST_F(Known, DistancesThatAreNotKept) {
+  constexpr std::size_t kMost = KnownFrames::kMostDistance;
+  for (std::size_t const distance : {std::size_t{0}, std::size_t{12}, kMost + 8, std::size_t{1} << 17}) {
     KnownFrames::Address const pc = kOther + distance;
     known_->learn(pc, distance, kCaller);
     EXPECT_EQ(known_->find(pc).kind, Kind::varies) << distance;
   }
-  known_->learn(kPc, (1 << 17) - 24, kCaller);
-  EXPECT_EQ(known_->find(kPc).distance, (1u << 17) - 24);
+  known_->learn(kPc, kMost, kCaller);
+  EXPECT_EQ(known_->find(kPc).distance, kMost);
 }
 
 TEST_F(Known, TheOutermost) {
