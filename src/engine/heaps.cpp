@@ -295,6 +295,8 @@ void fork_in_child() noexcept {
     // are whole.
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
     for (RemoteBatch& batch : heap.batches) batch = {};
+    for (Outgoing& out : heap.outgoing) out = {};
+    heap.outgoing_bytes = 0;
     g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();
   });

@@ -198,19 +198,21 @@ inline bool free_to_span_list(Heap& heap, void* p, std::size_t offset, std::uint
   return true;
 }
 
-// A block of another heap's slab, into a batch that is begun and not complete with it. False: nothing has happened.
+// A block of another heap's slab, into a batch, as long as nothing is to be posted. False: nothing has happened.
 inline bool free_to_batch(Heap& heap, void* p, std::size_t offset, std::uint32_t word) noexcept {
   SizeClass const& c = g_classes.classes[list_in(word)];
   std::size_t const slot = offset >> kSlotShift;
   std::size_t const within = offset & ((c.slots << kSlotShift) - 1);
   RemoteBatch& batch = heap.batch_of(slot, c);
   if (t_thread.busy) return false;
-  Busy const busy;  // or a handler's free might post the batch meanwhile
-  bool const fits = batch.slab == slab_at(slot, c) && batch.room > 1 && batch.head != p && within < batch.limit &&
-                    begins_block(within, c) && !g_budget.under_pressure();
-  if (fits) [[likely]]
-    batch.push(static_cast<FreeBlock*>(p));
-  return fits;
+  Busy const busy;  // or a handler's free might take the batch meanwhile
+  if (!begins_block(within, c) || g_budget.under_pressure()) return false;
+  Slab* const slab = slab_at(slot, c);
+  auto* const block = static_cast<FreeBlock*>(p);
+  if (batch.slab != slab || batch.room == 0 || within >= batch.limit || batch.head == block)
+    return heap.begin_batch(batch, slab, block, within, c);
+  batch.push(block);
+  return true;
 }
 
 }  // namespace

@@ -61,7 +61,6 @@ Slab* Heap::new_slab(std::uint32_t c) noexcept {
   slab->looked_at = false;
   slab->hollow_blocks = 0;
   slab->hollow = 0;
-  slab->remote.store(0, std::memory_order_relaxed);
   slab_bytes += size_class.slots * kSlot;
   fresh_bytes += size_class.slots * kSlot;
   g_arena.set_owner(slab, size_class.slots, id | c << kBinShift);
