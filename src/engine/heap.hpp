@@ -34,6 +34,7 @@ struct RemoteBatch {
     head = block;
     --room;
   }
+  [[nodiscard]] bool is_valid() const;
 };
 inline constexpr std::uint32_t kBatches = 32;
 
@@ -44,6 +45,8 @@ struct Outgoing {
   std::uint32_t chains, bytes;
   Heap* owner;
   RemoteChain *first, *last;
+
+  [[nodiscard]] bool is_valid() const;
 };
 inline constexpr std::uint32_t kOutgoing = 8, kOutgoingChains = 16;
 // Of all of them.
@@ -159,6 +162,7 @@ struct Heap {
   [[nodiscard]] bool is_valid() const noexcept;
 
  private:
+  [[nodiscard]] bool are_batches_valid() const noexcept;
   [[nodiscard]] bool dispatch(RemoteBatch& batch) noexcept;
   void dispatch_anyhow(RemoteBatch& batch) noexcept;
   void post(Outgoing& out) noexcept;

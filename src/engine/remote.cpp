@@ -94,6 +94,41 @@ void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcep
   post_all();
 }
 
+bool RemoteBatch::is_valid() const {
+  SizeClass const& c = g_classes.classes[slab->size_class];
+  if (room > c.batch || limit > slab->carved_now() * c.block) return false;
+  std::uint32_t length = 0;
+  FreeBlock const* last = nullptr;
+  for (FreeBlock const* block = head; block != nullptr && length <= c.batch; block = block->next) {
+    last = block;
+    ++length;
+  }
+  return last == tail && length == c.batch - room;
+}
+
+bool Outgoing::is_valid() const {
+  std::uint32_t found_chains = 0, found_bytes = 0;
+  for (RemoteChain const* chain = first; found_chains != chains; chain = static_cast<RemoteChain const*>(chain->next)) {
+    std::uint32_t const word = g_arena.owner_word(g_arena.offset_of(chain) >> kSlotShift);
+    if ((word ^ id) >= kBinBytes) return false;
+    found_bytes += chain->count * g_classes.classes[list_in(word)].block;
+    if (++found_chains == chains && chain != last) return false;
+  }
+  return (first == nullptr) == (chains == 0) && found_bytes == bytes && chains <= kOutgoingChains;
+}
+
+bool Heap::are_batches_valid() const noexcept {
+  for (RemoteBatch const& batch : batches) {
+    if (batch.slab != nullptr && !batch.is_valid()) return false;
+  }
+  std::uint32_t bytes = 0;
+  for (Outgoing const& out : outgoing) {
+    if (!out.is_valid()) return false;
+    bytes += out.bytes;
+  }
+  return bytes == outgoing_bytes && bytes <= kOutgoingBytes;
+}
+
 void Heap::post_batches() noexcept {
   for (RemoteBatch& batch : batches) {
     if (batch.slab != nullptr) dispatch_anyhow(batch);

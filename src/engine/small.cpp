@@ -327,6 +327,7 @@ void Heap::release_unused(bool with_bins) noexcept {
 }
 
 bool Heap::is_valid() const noexcept {
+  if (!are_batches_valid()) return false;
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
     for (Slab const* slab = classes[c].partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) {
       if (!slab->is_valid() || !slab->listed || slab->size_class != c || slab->heap != this) return false;
