@@ -24,7 +24,7 @@ static_assert(sizeof(Bin) == 1 << kBinShift);
 // Blocks of one foreign slab that this thread has freed. As a list: the thread pushes without the lock, and nobody else
 // comes near as long as it lives.
 struct RemoteBatch {
-  Slab* slab;  // null: empty
+  char* start;  // of the slab's memory; null: empty
   FreeBlock *head, *tail;
   std::uint32_t room;   // for so many more
   std::uint32_t limit;  // bytes of the slab that were carved when it was last asked: the owner carves on
@@ -147,7 +147,7 @@ struct Heap {
   }
   // Into a batch that is begun with it, or knew less of its slab. False: something is to be posted first, or is wrong,
   // and nothing has happened.
-  [[nodiscard]] bool begin_batch(RemoteBatch& batch, Slab* slab, FreeBlock* block, std::size_t within,
+  [[nodiscard]] bool begin_batch(RemoteBatch& batch, std::size_t slot, FreeBlock* block, std::size_t within,
                                  SizeClass const& c) noexcept;
   // The caller holds the lock.
   void free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept;

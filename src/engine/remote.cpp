@@ -9,22 +9,10 @@
 
 namespace stealth {
 
-namespace {
-
-std::uint32_t granule_of(Slab const* slab, FreeBlock const* block) {
-  return static_cast<std::uint32_t>(
-      static_cast<std::size_t>(reinterpret_cast<char const*>(block) - g_arena.memory_of(slab)) / kGranule);
-}
-
-FreeBlock* block_at(Slab const* slab, std::uint32_t granule) {
-  return reinterpret_cast<FreeBlock*>(g_arena.memory_of(slab) + std::size_t{granule} * kGranule);
-}
-
-}  // namespace
-
 // Into what goes to the same owner. False: that is to be posted first.
 bool Heap::dispatch(RemoteBatch& batch) noexcept {
-  std::uint32_t const word = g_arena.owner_word(g_arena.slot_of(batch.slab));
+  std::size_t const slot = g_arena.offset_of(batch.start) >> kSlotShift;
+  std::uint32_t const word = g_arena.owner_word(slot);
   SizeClass const& c = g_classes.classes[list_in(word)];
   std::uint32_t const count = c.batch - batch.room;
   std::uint32_t const bytes = count * c.block;
@@ -32,11 +20,11 @@ bool Heap::dispatch(RemoteBatch& batch) noexcept {
   Outgoing& out = outgoing[(to >> kIdShift) % kOutgoing];
   if (out.id != to) {
     if (out.first != nullptr) return false;
-    out = {to, 0, 0, batch.slab->heap, nullptr, nullptr};
+    out = {to, 0, 0, slab_at(slot, c)->heap, nullptr, nullptr};
   }
   if (out.chains == kOutgoingChains || outgoing_bytes + bytes > kOutgoingBytes) return false;
   auto* const chain = static_cast<RemoteChain*>(batch.tail);
-  chain->head = granule_of(batch.slab, batch.head);
+  chain->head = static_cast<std::uint32_t>(reinterpret_cast<char*>(batch.head) - batch.start);
   chain->count = count;
   chain->next = out.first;
   if (out.first == nullptr) out.last = chain;
@@ -44,7 +32,7 @@ bool Heap::dispatch(RemoteBatch& batch) noexcept {
   ++out.chains;
   out.bytes += bytes;
   outgoing_bytes += bytes;
-  batch.slab = nullptr;
+  batch.start = nullptr;
   return true;
 }
 
@@ -70,33 +58,40 @@ void Heap::dispatch_anyhow(RemoteBatch& batch) noexcept {
   STEALTH_CHECK(done);
 }
 
-bool Heap::begin_batch(RemoteBatch& batch, Slab* slab, FreeBlock* block, std::size_t within,
+bool Heap::begin_batch(RemoteBatch& batch, std::size_t slot, FreeBlock* block, std::size_t within,
                        SizeClass const& c) noexcept {
-  std::uint32_t const limit = slab->carved_now() * c.block;
+  char* const start = reinterpret_cast<char*>(block) - within;
+  std::uint32_t const limit = slab_at(slot, c)->carved_now() * c.block;
   if (c.shared || within >= limit) return false;
-  if (batch.slab == slab && batch.head == block) return false;
-  if (batch.slab != nullptr && (batch.slab != slab || batch.room == 0) && !dispatch(batch)) return false;
-  if (batch.slab == nullptr) batch = {slab, nullptr, block, c.batch, 0};
+  if (batch.start == start && batch.head == block) return false;
+  if (batch.start != nullptr && (batch.start != start || batch.room == 0) && !dispatch(batch)) return false;
+  if (batch.start == nullptr) batch = {start, nullptr, block, c.batch, 0};
   batch.limit = limit;
   batch.push(block);
   return true;
 }
 
 void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept {
-  RemoteBatch& batch = batch_of(g_arena.slot_of(slab), c);
-  if (batch.slab == slab && batch.head == block) report_double_free(block, c.block);
-  if (batch.slab != nullptr && (batch.slab != slab || batch.room == 0)) dispatch_anyhow(batch);
-  if (batch.slab == nullptr) batch = {slab, nullptr, block, c.batch, 0};
-  batch.limit = slab->carved_now() * c.block;
-  batch.push(block);
+  std::size_t const slot = g_arena.slot_of(slab);
+  RemoteBatch& batch = batch_of(slot, c);
+  char* const start = g_arena.memory_of(slab);
+  auto const within = static_cast<std::size_t>(reinterpret_cast<char*>(block) - start);
+  if (batch.start == start && batch.head == block) report_double_free(block, c.block);
+  if (!begin_batch(batch, slot, block, within, c)) {
+    post_all();
+    [[maybe_unused]] bool const done = begin_batch(batch, slot, block, within, c);
+    STEALTH_CHECK(done);
+  }
   if (!g_budget.under_pressure()) return;
   dispatch_anyhow(batch);
   post_all();
 }
 
 bool RemoteBatch::is_valid() const {
-  SizeClass const& c = g_classes.classes[slab->size_class];
-  if (room > c.batch || limit > slab->carved_now() * c.block) return false;
+  std::size_t const slot = g_arena.offset_of(start) >> kSlotShift;
+  SizeClass const& c = g_classes.classes[list_in(g_arena.owner_word(slot))];
+  Slab const* const slab = slab_at(slot, c);
+  if (g_arena.memory_of(slab) != start || room > c.batch || limit > slab->carved_now() * c.block) return false;
   std::uint32_t length = 0;
   FreeBlock const* last = nullptr;
   for (FreeBlock const* block = head; block != nullptr && length <= c.batch; block = block->next) {
@@ -119,7 +114,7 @@ bool Outgoing::is_valid() const {
 
 bool Heap::are_batches_valid() const noexcept {
   for (RemoteBatch const& batch : batches) {
-    if (batch.slab != nullptr && !batch.is_valid()) return false;
+    if (batch.start != nullptr && !batch.is_valid()) return false;
   }
   std::uint32_t bytes = 0;
   for (Outgoing const& out : outgoing) {
@@ -131,7 +126,7 @@ bool Heap::are_batches_valid() const noexcept {
 
 void Heap::post_batches() noexcept {
   for (RemoteBatch& batch : batches) {
-    if (batch.slab != nullptr) dispatch_anyhow(batch);
+    if (batch.start != nullptr) dispatch_anyhow(batch);
   }
   post_all();
 }
@@ -147,7 +142,8 @@ void Heap::drain() noexcept {
     STEALTH_CHECK((word ^ id) < kBinBytes);
     Slab* const slab = slab_at(slot, g_classes.classes[list_in(word)]);
     STEALTH_CHECK(chain->count != 0 && chain->count <= slab->carved);
-    push_chain(slab, block_at(slab, chain->head), chain, chain->count);
+    auto* const head = reinterpret_cast<FreeBlock*>(g_arena.memory_of(slab) + chain->head);
+    push_chain(slab, head, chain, chain->count);
   }
 }
 

@@ -50,7 +50,7 @@ static_assert(sizeof(Slab) <= kRunStride);
 // Blocks of one slab on their way back to its heap: a chain, and this in the last of them, which whoever puts them back
 // has to write anyway.
 struct RemoteChain : FreeBlock {  // `next` is the next chain
-  std::uint32_t head;             // where the first block is, in granules from the slab's start
+  std::uint32_t head;             // where the first block is, in bytes from the slab's start
   std::uint32_t count;
 };
 static_assert(sizeof(RemoteChain) <= kGranule);
@@ -71,6 +71,11 @@ static_assert(kLists << kBinShift <= kSpanWord);
 // The slab that holds a slot: multi-slot slabs are aligned to their length.
 [[nodiscard]] inline Slab* slab_at(std::size_t slot, SizeClass const& c) {
   return static_cast<Slab*>(g_arena.run_at(slot & ~std::size_t{c.slots - 1}));
+}
+
+// How far into its slab an offset in the range is.
+[[nodiscard]] inline std::size_t within_slab(std::size_t offset, SizeClass const& c) {
+  return offset & ((std::size_t{c.slots} << kSlotShift) - 1);
 }
 
 // Whether a block begins so many bytes from its slab's start, if the slab reaches so far.

@@ -70,7 +70,7 @@ TEST_F(Remote, BatchesAreBounded) {
     test::free_blocks(blocks);
     EXPECT_TRUE(t_thread.heap->is_valid());
     for (RemoteBatch const& batch : t_thread.heap->batches) {
-      if (batch.slab == nullptr) continue;
+      if (batch.start == nullptr) continue;
       std::uint32_t length = 0;
       for (FreeBlock const* block = batch.head; block != nullptr; block = block->next) ++length;
       EXPECT_LE(length, kBatchBlocks);
