@@ -48,7 +48,7 @@ struct Outgoing {
 
   [[nodiscard]] bool is_valid() const;
 };
-inline constexpr std::uint32_t kOutgoing = 8, kOutgoingChains = 16;
+inline constexpr std::uint32_t kOutgoing = 8, kOutgoingChains = 64;
 // Of all of them.
 inline constexpr std::uint32_t kOutgoingBytes = 32 * kKiB;
 
