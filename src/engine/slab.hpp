@@ -29,14 +29,12 @@ struct FreeBlock {
 struct Slab : Run {
   FreeBlock* free;
   std::uint32_t countdown;
+  std::uint32_t carved;
+  Heap* heap;
   std::uint8_t size_class;
   bool listed;
   std::uint8_t pushed_tick;     // of g_tick, when a block last came back
   bool looked_at;               // for hollow pages, and nothing has come back since
-
-  // What other threads look at when they free a block, and what else changes rarely, in a line of its own.
-  alignas(64) Heap* heap;
-  std::uint32_t carved;
   std::uint32_t hollow_blocks;  // == the number of those that lie, or begin or end, in one of the hollow units
   std::uint64_t hollow;         // units of memory that went back, a bit each (SizeClass::unit_pages)
 
