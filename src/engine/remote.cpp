@@ -22,7 +22,7 @@ bool Heap::dispatch(RemoteBatch& batch) noexcept {
     if (out.first != nullptr) return false;
     out = {to, 0, 0, slab_at(slot, c)->heap, nullptr, nullptr};
   }
-  if (out.chains == kOutgoingChains || outgoing_bytes + bytes > kOutgoingBytes) return false;
+  if (out.chains == kOutgoingChains || (outgoing_bytes != 0 && outgoing_bytes + bytes > kOutgoingBytes)) return false;
   auto* const chain = static_cast<RemoteChain*>(batch.tail);
   chain->head = static_cast<std::uint32_t>(reinterpret_cast<char*>(batch.head) - batch.start);
   chain->count = count;
@@ -68,7 +68,9 @@ bool Heap::begin_batch(RemoteBatch& batch, std::size_t slot, FreeBlock* block, s
   if (batch.start == nullptr) batch = {start, nullptr, block, c.batch, 0};
   batch.limit = limit;
   batch.push(block);
-  return true;
+  if (c.batch != 1 || dispatch(batch)) return true;  // a large one waits for no other
+  batch.start = nullptr;
+  return false;
 }
 
 void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept {
@@ -83,7 +85,7 @@ void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcep
     STEALTH_CHECK(done);
   }
   if (!g_budget.under_pressure()) return;
-  dispatch_anyhow(batch);
+  if (batch.start != nullptr) dispatch_anyhow(batch);
   post_all();
 }
 
@@ -121,7 +123,7 @@ bool Heap::are_batches_valid() const noexcept {
     if (!out.is_valid()) return false;
     bytes += out.bytes;
   }
-  return bytes == outgoing_bytes && bytes <= kOutgoingBytes;
+  return bytes == outgoing_bytes && bytes <= max(kOutgoingBytes, std::uint32_t{kMaxSmall});
 }
 
 void Heap::post_batches() noexcept {
