@@ -79,11 +79,8 @@ void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcep
   char* const start = g_arena.memory_of(slab);
   auto const within = static_cast<std::size_t>(reinterpret_cast<char*>(block) - start);
   if (batch.start == start && batch.head == block) report_double_free(block, c.block);
-  if (!begin_batch(batch, slot, block, within, c)) {
-    post_all();
-    [[maybe_unused]] bool const done = begin_batch(batch, slot, block, within, c);
-    STEALTH_CHECK(done);
-  }
+  // Once for the batch that makes room, and once for a large block.
+  while (!begin_batch(batch, slot, block, within, c)) post_all();
   if (!g_budget.under_pressure()) return;
   if (batch.start != nullptr) dispatch_anyhow(batch);
   post_all();
