@@ -22,7 +22,7 @@ inline constexpr std::uint32_t kLists = kClasses + kSpanLists;
 inline constexpr std::size_t kGranule = kMinAlignment;
 
 // What a thread collects of one foreign slab's blocks in a batch (heap.hpp), at most.
-inline constexpr std::size_t kBatchBytes = 3 * kKiB / 2, kBatchBlocks = 64;
+inline constexpr std::size_t kBatchBytes = 2 * kKiB, kBatchBlocks = 64;
 
 struct SizeClass {
   std::uint32_t block;       // bytes, a multiple of kGranule

@@ -49,7 +49,7 @@ struct Outgoing {
   [[nodiscard]] bool is_valid() const;
 };
 inline constexpr std::uint32_t kOutgoing = 8, kOutgoingChains = 64;
-// Of all of them, or a single block. With the batches that makes 64 KiB that may be stranded in a thread.
+// Of all of them, or a single block. With the batches that makes 80 KiB that may be stranded in a thread.
 inline constexpr std::uint32_t kOutgoingBytes = 16 * kKiB;
 
 struct HeapClass {
