@@ -89,7 +89,7 @@ struct Heap {
   HeapClass classes[kClasses] = {};
   RemoteBatch batches[kBatches] = {};
   Outgoing outgoing[kOutgoing] = {};
-  std::uint32_t outgoing_bytes = 0;  // == the sum of theirs
+  std::uint32_t outgoing_bytes = 0;         // == the sum of theirs
   std::uint32_t overflowed_span_lists = 0;  // as HeapClass::overflowed, a bit each
   std::uint64_t large_calls = 0;
   ThreadAccount account{};

@@ -1,5 +1,5 @@
-// Frees of blocks that another heap owns: batched by slab in the freeing heap, then gathered by owner, and posted to the
-// owner's queue by one compare-and-swap for many slabs; it takes them in at its next refill. Batches and what is
+// Frees of blocks that another heap owns: batched by slab in the freeing heap, then gathered by owner, and posted to
+// the owner's queue by one compare-and-swap for many slabs; it takes them in at its next refill. Batches and what is
 // gathered are their thread's alone, as a list is: only to post takes the lock. When memory is short, blocks are posted
 // one by one, and a thread that comes by posts what it has collected.
 //
@@ -40,7 +40,8 @@ void Heap::post(Outgoing& out) noexcept {
   if (out.first == nullptr) return;
   std::atomic<FreeBlock*>& queue = out.owner->remote_queue;
   out.last->next = queue.load(std::memory_order_relaxed);
-  while (!queue.compare_exchange_weak(out.last->next, out.first, std::memory_order_release, std::memory_order_relaxed)) {
+  while (
+      !queue.compare_exchange_weak(out.last->next, out.first, std::memory_order_release, std::memory_order_relaxed)) {
   }
   outgoing_bytes -= out.bytes;
   g_budget.freed(out.bytes, out.owner, collecting ? nullptr : &account);
