@@ -21,7 +21,7 @@ inline constexpr std::uint32_t kSpanLists = 12;
 inline constexpr std::uint32_t kLists = kClasses + kSpanLists;
 inline constexpr std::size_t kGranule = kMinAlignment;
 
-// What a thread collects of one foreign slab's blocks before it posts them (heap.hpp), at most.
+// What a thread collects of one foreign slab's blocks in a batch (heap.hpp), at most.
 inline constexpr std::size_t kBatchBytes = 2 * kKiB, kBatchBlocks = 64;
 
 struct SizeClass {
@@ -30,7 +30,7 @@ struct SizeClass {
   std::uint32_t capacity;    // blocks in a slab
   std::uint32_t unit_pages;  // a slab's memory goes back by so many pages; at most 64 units are in a slab
   std::uint32_t first_limit, last_limit;  // blocks that a thread's list may hold, at first and at most
-  std::uint32_t batch;                    // blocks of another heap's slab that a thread collects before it posts them
+  std::uint32_t batch;                    // blocks of another heap's slab that a thread collects
   std::uint64_t inverse;  // ceil(2^40 / block): offset * inverse >> 40 is the block's index, for every offset in a slab
   std::uint64_t max;      // blocks in use at most; 0: no limit
   std::uint64_t prealloc;  // blocks mapped and touched at start

@@ -21,12 +21,12 @@ struct Bin {
 
 static_assert(sizeof(Bin) == 1 << kBinShift);
 
-// Blocks of one foreign slab that this thread has freed and not yet posted. As a list: the thread pushes without the
-// lock, and nobody else comes near as long as it lives.
+// Blocks of one foreign slab that this thread has freed. As a list: the thread pushes without the lock, and nobody else
+// comes near as long as it lives.
 struct RemoteBatch {
-  Slab* slab;  // null: empty
+  char* start;  // of the slab's memory; null: empty
   FreeBlock *head, *tail;
-  std::uint32_t room;   // for so many more; then it is posted
+  std::uint32_t room;   // for so many more
   std::uint32_t limit;  // bytes of the slab that were carved when it was last asked: the owner carves on
 
   void push(FreeBlock* block) noexcept {
@@ -34,9 +34,23 @@ struct RemoteBatch {
     head = block;
     --room;
   }
+  [[nodiscard]] bool is_valid() const;
 };
-// So at most 64 KiB, or kBatches single blocks, stay stranded in a thread.
 inline constexpr std::uint32_t kBatches = 32;
+
+// What has left its batch: chains of blocks of one owner's slabs, whichever, until it is worth a compare-and-swap. As
+// the batches.
+struct Outgoing {
+  std::uint32_t id;  // the owner's, unless it is empty
+  std::uint32_t chains, bytes;
+  Heap* owner;
+  RemoteChain *first, *last;
+
+  [[nodiscard]] bool is_valid() const;
+};
+inline constexpr std::uint32_t kOutgoing = 8, kOutgoingChains = 64;
+// Of all of them, or a single block. With the batches that makes 80 KiB that may be stranded in a thread.
+inline constexpr std::uint32_t kOutgoingBytes = 16 * kKiB;
 
 struct HeapClass {
   Slab* carving;       // the slab that fresh blocks are cut from, or null
@@ -74,6 +88,8 @@ struct Heap {
   OwnerLock lock{};
   HeapClass classes[kClasses] = {};
   RemoteBatch batches[kBatches] = {};
+  Outgoing outgoing[kOutgoing] = {};
+  std::uint32_t outgoing_bytes = 0;         // == the sum of theirs
   std::uint32_t overflowed_span_lists = 0;  // as HeapClass::overflowed, a bit each
   std::uint64_t large_calls = 0;
   ThreadAccount account{};
@@ -87,8 +103,8 @@ struct Heap {
   std::int64_t large_blocks = 0;    // as large_pages
   std::uint64_t large_pages = 0;  // in use, allocated here less freed here: only the sum over all heaps means something
 
-  // Slabs of this heap whose `remote` went from empty to not empty.
-  alignas(64) std::atomic<Slab*> remote_queue{nullptr};
+  // Chains of this heap's blocks that others have posted.
+  alignas(64) std::atomic<FreeBlock*> remote_queue{nullptr};
 
   os::ThreadMark mark{};
   bool locked_for_fork = false;
@@ -125,11 +141,16 @@ struct Heap {
   // The same, if free blocks have come to be much of what the heap holds and it goes on growing.
   void hollow_out_when_growing() noexcept;
 
-  // --- remote frees (remote.cpp); the caller holds the lock ---
-  void free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept;
+  // --- remote frees (remote.cpp); by the owner, without the lock ---
   [[nodiscard]] RemoteBatch& batch_of(std::size_t slot, SizeClass const& c) noexcept {
     return batches[(slot >> __builtin_ctz(c.slots)) % kBatches];
   }
+  // Into a batch that is begun with it, or knew less of its slab. False: something is to be posted first, or is wrong,
+  // and nothing has happened.
+  [[nodiscard]] bool begin_batch(RemoteBatch& batch, std::size_t slot, FreeBlock* block, std::size_t within,
+                                 SizeClass const& c) noexcept;
+  // The caller holds the lock.
+  void free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcept;
   void post_batches() noexcept;
   void drain() noexcept;
 
@@ -141,6 +162,11 @@ struct Heap {
   [[nodiscard]] bool is_valid() const noexcept;
 
  private:
+  [[nodiscard]] bool are_batches_valid() const noexcept;
+  [[nodiscard]] bool dispatch(RemoteBatch& batch) noexcept;
+  void dispatch_anyhow(RemoteBatch& batch) noexcept;
+  void post(Outgoing& out) noexcept;
+  void post_all() noexcept;
   [[nodiscard]] Outcome carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint32_t& count) noexcept;
   void drain_queue() noexcept;
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;

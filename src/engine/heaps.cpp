@@ -296,6 +296,8 @@ void fork_in_child() noexcept {
     for (Bin& bin : heap.bins) bin = {nullptr, bin.limit, bin.limit};
     heap.samples_due = 0;  // after blocks that are counted and lost
     for (RemoteBatch& batch : heap.batches) batch = {};
+    for (Outgoing& out : heap.outgoing) out = {};
+    heap.outgoing_bytes = 0;
     g_budget.forget_waiter(heap.account);
     heap.mark.clear_in_child();
   });

@@ -16,7 +16,7 @@
 //       a span that has a list, and there is room in it -> push                               (nearly a hit)
 //       not in our range -> outside (null, bootstrap, next allocator)
 //       the list is full -> push to the block's own slab; the last one empties the slab       small.cpp
-//       another heap's -> batch by slab, posted by one compare-and-swap                       remote.cpp
+//       another heap's -> batch by slab, posted by owner with one compare-and-swap            remote.cpp
 //       a span -> the arena                                                                   large.cpp
 //
 // A hit takes effect at one store to `head`, so that whoever looks at the list from a signal handler or a forked child

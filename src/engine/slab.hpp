@@ -18,8 +18,8 @@ struct FreeBlock {
 
 // Blocks [0, carved) have been handed out at least once. Of those, the ones in `free` are the slab's; `hollow_blocks`
 // are free as well, but in no chain, because they lie in pages that went back to the kernel (hollow.cpp); the others
-// are with the program, in a thread's list, in a remote batch or in `remote`. The slab stands in its heap's partial
-// list while `listed`, else, if it has hollow blocks, in the hollow list.
+// are with the program, in a thread's list, in a remote batch or in a RemoteChain on its way. The slab stands in its
+// heap's partial list while `listed`, else, if it has hollow blocks, in the hollow list.
 //
 //   not listed:  free == null,  countdown == 1   (the next block that comes back lists the slab)
 //   listed:      free holds carved - hollow_blocks - countdown blocks, countdown >= 1 are out   (the last one that
@@ -36,12 +36,7 @@ struct Slab : Run {
   std::uint8_t pushed_tick;     // of g_tick, when a block last came back
   bool looked_at;               // for hollow pages, and nothing has come back since
   std::uint32_t hollow_blocks;  // == the number of those that lie, or begin or end, in one of the hollow units
-
-  // Written by other threads: the blocks that they have freed, packed (see RemoteChain), and the heap's queue of such
-  // slabs.
-  alignas(64) std::atomic<std::uint64_t> remote;
-  Slab* next_queued;
-  std::uint64_t hollow;  // units of memory that went back, a bit each (SizeClass::unit_pages); the owner's
+  std::uint64_t hollow;         // units of memory that went back, a bit each (SizeClass::unit_pages)
 
   // For other threads, while the owner carves on.
   [[nodiscard]] std::uint32_t carved_now() const { return __atomic_load_n(&carved, __ATOMIC_RELAXED); }
@@ -50,23 +45,13 @@ struct Slab : Run {
 };
 static_assert(sizeof(Slab) <= kRunStride);
 
-// A chain of free blocks of one slab in one word: where it begins and ends (in granules from the slab's start) and how
-// long it is.
-struct RemoteChain {
-  std::uint32_t head, tail, count;
-
-  static constexpr std::uint32_t kBits = 20;
-  static constexpr std::uint64_t kMask = (std::uint64_t{1} << kBits) - 1;
-  static_assert(kLargestSlab * kSlot / kGranule <= kMask);
-
-  [[nodiscard]] std::uint64_t pack() const {
-    return std::uint64_t{head} | std::uint64_t{tail} << kBits | std::uint64_t{count} << 2 * kBits;
-  }
-  [[nodiscard]] static RemoteChain unpack(std::uint64_t word) {
-    return {static_cast<std::uint32_t>(word & kMask), static_cast<std::uint32_t>(word >> kBits & kMask),
-            static_cast<std::uint32_t>(word >> 2 * kBits)};
-  }
+// Blocks of one slab on their way back to its heap: a chain, and this in the last of them, which whoever puts them back
+// has to write anyway.
+struct RemoteChain : FreeBlock {  // `next` is the next chain
+  std::uint32_t head;             // where the first block is, in bytes from the slab's start
+  std::uint32_t count;
 };
+static_assert(sizeof(RemoteChain) <= kGranule);
 
 // What a slot's map word says: a slab's word is its heap's id (a multiple of 2048) plus where in a heap its class's
 // list stands (see g_bin_of); a span's is where its list stands in any heap, or kSpanWord, where there is none for it;
@@ -84,6 +69,11 @@ static_assert(kLists << kBinShift <= kSpanWord);
 // The slab that holds a slot: multi-slot slabs are aligned to their length.
 [[nodiscard]] inline Slab* slab_at(std::size_t slot, SizeClass const& c) {
   return static_cast<Slab*>(g_arena.run_at(slot & ~std::size_t{c.slots - 1}));
+}
+
+// How far into its slab an offset in the range is.
+[[nodiscard]] inline std::size_t within_slab(std::size_t offset, SizeClass const& c) {
+  return offset & ((std::size_t{c.slots} << kSlotShift) - 1);
 }
 
 // Whether a block begins so many bytes from its slab's start, if the slab reaches so far.

@@ -198,19 +198,47 @@ inline bool free_to_span_list(Heap& heap, void* p, std::size_t offset, std::uint
   return true;
 }
 
-// A block of another heap's slab, into a batch that is begun and not complete with it. False: nothing has happened.
+// As Busy, for what touches batches only: a handler may go on with the lists.
+class [[nodiscard]] BusyWithBatches {
+ public:
+  BusyWithBatches() noexcept {
+    t_thread.busy = true;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  ~BusyWithBatches() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    t_thread.busy = false;
+  }
+  BusyWithBatches(BusyWithBatches const&) = delete;
+  BusyWithBatches& operator=(BusyWithBatches const&) = delete;
+};
+
+// A block of another heap's slab, into a batch that is begun. False: nothing has happened.
 inline bool free_to_batch(Heap& heap, void* p, std::size_t offset, std::uint32_t word) noexcept {
   SizeClass const& c = g_classes.classes[list_in(word)];
-  std::size_t const slot = offset >> kSlotShift;
-  std::size_t const within = offset & ((c.slots << kSlotShift) - 1);
-  RemoteBatch& batch = heap.batch_of(slot, c);
+  std::size_t const within = within_slab(offset, c);
+  RemoteBatch& batch = heap.batch_of(offset >> kSlotShift, c);
   if (t_thread.busy) return false;
-  Busy const busy;  // or a handler's free might post the batch meanwhile
-  bool const fits = batch.slab == slab_at(slot, c) && batch.room > 1 && batch.head != p && within < batch.limit &&
-                    begins_block(within, c) && !g_budget.under_pressure();
+  BusyWithBatches const busy;
+  bool const fits = batch.start == static_cast<char*>(p) - within && batch.room != 0 && batch.head != p &&
+                    within < batch.limit && begins_block(within, c) && !g_budget.under_pressure();
   if (fits) [[likely]]
     batch.push(static_cast<FreeBlock*>(p));
   return fits;
+}
+
+// Into one that is not, as long as nothing is to be posted.
+__attribute__((noinline)) void free_to_new_batch(Heap& heap, void* p, std::size_t offset, std::uint32_t word) noexcept {
+  SizeClass const& c = g_classes.classes[list_in(word)];
+  std::size_t const slot = offset >> kSlotShift;
+  if (!t_thread.busy) {
+    BusyWithBatches const busy;
+    std::size_t const within = within_slab(offset, c);
+    if (begins_block(within, c) && !g_budget.under_pressure() &&
+        heap.begin_batch(heap.batch_of(slot, c), slot, static_cast<FreeBlock*>(p), within, c))
+      return;
+  }
+  deallocate_elsewhere(p);
 }
 
 }  // namespace
@@ -225,6 +253,7 @@ void slow_deallocate(void* p) noexcept {
       if (free_to_span_list(*heap, p, offset, word)) return;
     } else if (word > kWithoutId && (word ^ heap->id) >= kBinBytes) {
       if (free_to_batch(*heap, p, offset, word)) return;
+      return free_to_new_batch(*heap, p, offset, word);
     }
   }
   deallocate_elsewhere(p);

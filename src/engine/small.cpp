@@ -61,7 +61,6 @@ Slab* Heap::new_slab(std::uint32_t c) noexcept {
   slab->looked_at = false;
   slab->hollow_blocks = 0;
   slab->hollow = 0;
-  slab->remote.store(0, std::memory_order_relaxed);
   slab_bytes += size_class.slots * kSlot;
   fresh_bytes += size_class.slots * kSlot;
   g_arena.set_owner(slab, size_class.slots, id | c << kBinShift);
@@ -328,6 +327,7 @@ void Heap::release_unused(bool with_bins) noexcept {
 }
 
 bool Heap::is_valid() const noexcept {
+  if (!are_batches_valid()) return false;
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
     for (Slab const* slab = classes[c].partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) {
       if (!slab->is_valid() || !slab->listed || slab->size_class != c || slab->heap != this) return false;

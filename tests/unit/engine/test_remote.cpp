@@ -68,8 +68,9 @@ TEST_F(Remote, BatchesAreBounded) {
   std::uint64_t posted_late = 0;
   std::thread([&] {
     test::free_blocks(blocks);
+    EXPECT_TRUE(t_thread.heap->is_valid());
     for (RemoteBatch const& batch : t_thread.heap->batches) {
-      if (batch.slab == nullptr) continue;
+      if (batch.start == nullptr) continue;
       std::uint32_t length = 0;
       for (FreeBlock const* block = batch.head; block != nullptr; block = block->next) ++length;
       EXPECT_LE(length, kBatchBlocks);
@@ -77,8 +78,34 @@ TEST_F(Remote, BatchesAreBounded) {
       EXPECT_EQ(length, kBatchBytes / 64 - batch.room);
       posted_late += length;
     }
+    posted_late += t_thread.heap->outgoing_bytes / 64;
   }).join();
-  EXPECT_LE(posted_late, kBatches * kBatchBytes / 64);
+  EXPECT_LE(posted_late, (kBatches * kBatchBytes + kOutgoingBytes) / 64);
+}
+
+// One heap after the other of many more than there are places for what goes out.
+TEST_F(Remote, MoreOwnersThanPlaces) {
+  constexpr std::size_t kOwners = kOutgoing * 3;
+  std::vector<std::vector<Block>> blocks(kOwners);
+  std::barrier made(kOwners);
+  test::in_threads(static_cast<int>(kOwners), [&](int index) {
+    for (std::size_t const size : {16u, 48u, 3000u, 20'000u}) {
+      std::vector<Block> const more = test::make_blocks(100, size, static_cast<std::uint64_t>(index));
+      auto& mine = blocks[static_cast<std::size_t>(index)];
+      mine.insert(mine.end(), more.begin(), more.end());
+    }
+    made.arrive_and_wait();
+  });
+  test::Random random(17);
+  std::vector<Block> all;
+  for (auto const& some : blocks) all.insert(all.end(), some.begin(), some.end());
+  for (std::size_t i = all.size() - 1; i > 0; --i) std::swap(all[i], all[random.below(i + 1)]);
+  std::thread([&] {
+    for (Block const& block : all) {
+      deallocate(block.at);
+      ASSERT_TRUE(t_thread.heap->is_valid());
+    }
+  }).join();
 }
 
 // Everybody's blocks go to everybody.
