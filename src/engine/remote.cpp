@@ -140,10 +140,11 @@ void Heap::drain() noexcept {
     std::size_t const slot = g_arena.offset_of(chain) >> kSlotShift;
     std::uint32_t const word = g_arena.owner_word(slot);
     STEALTH_CHECK((word ^ id) < kBinBytes);
-    Slab* const slab = slab_at(slot, g_classes.classes[list_in(word)]);
+    SizeClass const& c = g_classes.classes[list_in(word)];
+    Slab* const slab = slab_at(slot, c);
     // It lies in memory that the program has freed, and may have written to all the same.
     STEALTH_CHECK(chain->count != 0 && chain->count <= slab->carved);
-    STEALTH_CHECK(is_block_at(chain->head, *slab, g_classes.classes[list_in(word)]));
+    STEALTH_CHECK(is_block_at(chain->head, *slab, c));
     auto* const head = reinterpret_cast<FreeBlock*>(g_arena.memory_of(slab) + chain->head);
     push_chain(slab, head, chain, chain->count);
   }
