@@ -2,8 +2,8 @@
 #include <pthread.h>
 
 #include <cmath>
+#include <cstdio>
 #include <fstream>
-#include <regex>
 #include <sstream>
 
 #include "engine.hpp"
@@ -53,25 +53,29 @@ Dumped dump() {
   EXPECT_EQ(profile::dump(profile::What::heap, path.c_str()), 0);
   std::ifstream file(path);
   Dumped result;
-  std::regex const head("heap profile: (\\d+): (\\d+) \\[(\\d+): (\\d+)\\] @ heap_v2/(\\d+)");
-  std::regex const row(" (\\d+): (\\d+) \\[(\\d+): (\\d+)\\] @(( 0x[0-9a-f]+)*)");
   std::string line;
-  std::smatch found;
-  auto const counts = [&] {
-    return Counts{std::stoull(found[1]), std::stoull(found[2]), std::stoull(found[3]), std::stoull(found[4])};
+  // The four counts in `line` after what `before` reads, and where they end in it; 0: they are not there.
+  unsigned long long live, live_bytes, all, all_bytes;
+  auto const counts = [&](char const* before) {
+    int end = 0;
+    std::string const form = std::string(before) + "%llu: %llu [%llu: %llu] @%n";
+    static_cast<void>(std::sscanf(line.c_str(), form.c_str(), &live, &live_bytes, &all, &all_bytes, &end));
+    return static_cast<std::size_t>(end);
   };
   std::getline(file, line);
-  EXPECT_TRUE(std::regex_match(line, found, head)) << line;
-  if (!found.empty()) {
-    result.total = counts();
-    result.interval = std::stoull(found[5]);
+  std::size_t end = counts("heap profile: ");
+  EXPECT_EQ(line.compare(end, 9, " heap_v2/"), 0) << line;
+  if (end != 0) {
+    result.total = {live, live_bytes, all, all_bytes};
+    result.interval = std::stoull(line.substr(end + 9));
   }
   while (std::getline(file, line) && !line.empty()) {
-    EXPECT_TRUE(std::regex_match(line, found, row)) << line;
-    if (found.empty()) continue;
-    auto& stack = result.stacks[found[5]];
-    auto const [live, live_bytes, all, all_bytes] = counts();
+    end = counts(" ");
+    std::string const frames = line.substr(end);
+    EXPECT_TRUE(end != 0 && frames.find_first_not_of(" 0x123456789abcdef") == std::string::npos) << line;
+    if (end == 0) continue;
     EXPECT_TRUE(live <= all && live_bytes <= all_bytes) << line;
+    Counts& stack = result.stacks[frames];
     stack = {stack.live + live, stack.live_bytes + live_bytes, stack.all + all, stack.all_bytes + all_bytes};
     ++result.lines;
   }
@@ -221,12 +225,16 @@ TEST(Profile, Stalls) {
     std::ifstream file(directory / "stalls");
     std::stringstream text;
     text << file.rdbuf();
-    std::smatch found;
-    std::string const content = text.str();
-    ASSERT_TRUE(std::regex_search(content, found, std::regex("\nsampling period = 1\n(\\d+) (\\d+) @ 0xe000\n")))
+    std::string const content = text.str(), period = "\nsampling period = 1\n";
+    std::size_t const row = content.find(period);
+    ASSERT_NE(row, std::string::npos) << content;
+    unsigned long long ns = 0, waits = 0;
+    char end = 0;
+    ASSERT_EQ(std::sscanf(content.c_str() + row + period.size(), "%llu %llu @ 0xe000%c", &ns, &waits, &end), 3)
         << content;
-    EXPECT_EQ(std::stoull(found[2]), g_budget.facts().waits);
-    EXPECT_EQ(std::stoull(found[1]), g_budget.facts().waited_ns);
+    EXPECT_EQ(end, '\n');
+    EXPECT_EQ(waits, g_budget.facts().waits);
+    EXPECT_EQ(ns, g_budget.facts().waited_ns);
     for (void* const block : blocks) deallocate(block);
   });
 }
