@@ -41,9 +41,9 @@ int main(int argc, char** argv) {
   start_idle_thread();
   fill_up_to(32 * MIB);
   CHECK(pthread_create(&jumper, NULL, wait_and_jump, NULL) == 0);
-  sleep_ms(100);
+  until_waiting(1); /* or the other one would come before it, and nobody would have to find out that it is gone */
   CHECK(pthread_create(&waiter, NULL, wait_for_memory, NULL) == 0);
-  sleep_ms(100);
+  until_waiting(2);
   if (!standing_in()) {
     CHECK(pthread_kill(jumper, SIGUSR1) == 0);
   }
