@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/guarding.hpp"
 #include "engine/hot.hpp"
 #include "engine/outside.hpp"
 
@@ -20,6 +21,10 @@ void* no_memory() {
 void* wrong_alignment() {
   errno = EINVAL;
   return nullptr;
+}
+
+__attribute__((noinline)) void slow_free(void* p, std::size_t size, std::size_t alignment) noexcept {
+  stealth::slow_deallocate_as(p, {stealth::Door::malloc, size, alignment});
 }
 
 // valloc and pvalloc promise the system's page, which may be larger than the one we count in.
@@ -79,6 +84,10 @@ STEALTH_EXPORT void* pvalloc(std::size_t size) noexcept {
 
 STEALTH_EXPORT std::size_t malloc_usable_size(void* p) noexcept { return stealth::usable_size(p); }
 
-STEALTH_EXPORT void free_sized(void* p, std::size_t) noexcept { stealth::deallocate(p); }
+STEALTH_EXPORT void free_sized(void* p, std::size_t size) noexcept {
+  if (!stealth::push(p)) slow_free(p, size, 0);
+}
 
-STEALTH_EXPORT void free_aligned_sized(void* p, std::size_t, std::size_t) noexcept { stealth::deallocate(p); }
+STEALTH_EXPORT void free_aligned_sized(void* p, std::size_t alignment, std::size_t size) noexcept {
+  if (!stealth::push(p)) slow_free(p, size, alignment);
+}

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "base/report.hpp"
+#include "engine/guarding.hpp"
 #include "engine/hot.hpp"
 #include "engine/outside.hpp"
 #include "next.hpp"
@@ -14,6 +15,10 @@
 #define STEALTH_EXPORT __attribute__((visibility("default")))
 
 namespace {
+
+using stealth::Door, stealth::Farewell, stealth::Guard;
+
+constexpr Door kObject = Door::new_object, kArray = Door::new_array;
 
 // What the operator new of this name does in the C++ runtime when memory is short.
 template <class... Rest>
@@ -30,16 +35,26 @@ void* ask_runtime(char const* name, std::size_t size, Rest... rest) {
   return function(stealth::min(size, std::size_t{PTRDIFF_MAX}), rest...);
 }
 
-template <class... Rest>
-[[gnu::noinline]] void* slow_new(char const* name, std::size_t size, Rest... rest) {
-  void* const block = stealth::slow_allocate(size, stealth::kMinAlignment);
-  return block != nullptr ? block : ask_runtime(name, size, rest...);
+void* by(Door door, void* block) noexcept {
+  if (Guard const* const guard = stealth::active_guard(); guard != nullptr) guard->came_by(block, door);
+  return block;
 }
 
 template <class... Rest>
-void* aligned_new(char const* name, std::size_t size, std::align_val_t alignment, Rest... rest) {
+[[gnu::noinline]] void* slow_new(Door door, char const* name, std::size_t size, Rest... rest) {
+  void* const block = stealth::slow_allocate(size, stealth::kMinAlignment);
+  return block != nullptr ? by(door, block) : ask_runtime(name, size, rest...);
+}
+
+template <class... Rest>
+void* aligned_new(Door door, char const* name, std::size_t size, std::align_val_t alignment, Rest... rest) {
   void* const block = stealth::allocate_aligned(size, static_cast<std::size_t>(alignment));
-  return block != nullptr ? block : ask_runtime(name, size, alignment, rest...);
+  return block != nullptr ? by(door, block) : ask_runtime(name, size, alignment, rest...);
+}
+
+[[gnu::noinline]] void slow_delete(void* p, Door door, std::size_t size = Farewell::kUnknown,
+                                   std::align_val_t alignment = {}) noexcept {
+  stealth::slow_deallocate_as(p, {door, size, static_cast<std::size_t>(alignment)});
 }
 
 }  // namespace
@@ -48,40 +63,51 @@ void* aligned_new(char const* name, std::size_t size, std::align_val_t alignment
   if (void* const block = stealth::pop(n); block != nullptr) return block; \
   return slow_new(__VA_ARGS__)
 
-STEALTH_EXPORT void* operator new(std::size_t n) { STEALTH_NEW("_Znwm", n); }
-STEALTH_EXPORT void* operator new[](std::size_t n) { STEALTH_NEW("_Znam", n); }
+STEALTH_EXPORT void* operator new(std::size_t n) { STEALTH_NEW(kObject, "_Znwm", n); }
+STEALTH_EXPORT void* operator new[](std::size_t n) { STEALTH_NEW(kArray, "_Znam", n); }
 STEALTH_EXPORT void* operator new(std::size_t n, std::nothrow_t const& t) noexcept {
-  STEALTH_NEW("_ZnwmRKSt9nothrow_t", n, &t);
+  STEALTH_NEW(kObject, "_ZnwmRKSt9nothrow_t", n, &t);
 }
 STEALTH_EXPORT void* operator new[](std::size_t n, std::nothrow_t const& t) noexcept {
-  STEALTH_NEW("_ZnamRKSt9nothrow_t", n, &t);
+  STEALTH_NEW(kArray, "_ZnamRKSt9nothrow_t", n, &t);
 }
 STEALTH_EXPORT void* operator new(std::size_t n, std::align_val_t a) {
-  return aligned_new("_ZnwmSt11align_val_t", n, a);
+  return aligned_new(kObject, "_ZnwmSt11align_val_t", n, a);
 }
 STEALTH_EXPORT void* operator new[](std::size_t n, std::align_val_t a) {
-  return aligned_new("_ZnamSt11align_val_t", n, a);
+  return aligned_new(kArray, "_ZnamSt11align_val_t", n, a);
 }
 STEALTH_EXPORT void* operator new(std::size_t n, std::align_val_t a, std::nothrow_t const& t) noexcept {
-  return aligned_new("_ZnwmSt11align_val_tRKSt9nothrow_t", n, a, &t);
+  return aligned_new(kObject, "_ZnwmSt11align_val_tRKSt9nothrow_t", n, a, &t);
 }
 STEALTH_EXPORT void* operator new[](std::size_t n, std::align_val_t a, std::nothrow_t const& t) noexcept {
-  return aligned_new("_ZnamSt11align_val_tRKSt9nothrow_t", n, a, &t);
+  return aligned_new(kArray, "_ZnamSt11align_val_tRKSt9nothrow_t", n, a, &t);
 }
 
-STEALTH_EXPORT void operator delete(void* p) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete[](void* p) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete(void* p, std::size_t) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete[](void* p, std::size_t) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete(void* p, std::nothrow_t const&) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete[](void* p, std::nothrow_t const&) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete(void* p, std::align_val_t) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete[](void* p, std::align_val_t) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete(void* p, std::size_t, std::align_val_t) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { stealth::deallocate(p); }
-STEALTH_EXPORT void operator delete(void* p, std::align_val_t, std::nothrow_t const&) noexcept {
-  stealth::deallocate(p);
+#define STEALTH_DELETE(...) \
+  if (!stealth::push(p)) slow_delete(p, __VA_ARGS__)
+
+STEALTH_EXPORT void operator delete(void* p) noexcept { STEALTH_DELETE(kObject); }
+STEALTH_EXPORT void operator delete[](void* p) noexcept { STEALTH_DELETE(kArray); }
+STEALTH_EXPORT void operator delete(void* p, std::size_t n) noexcept { STEALTH_DELETE(kObject, n); }
+STEALTH_EXPORT void operator delete[](void* p, std::size_t n) noexcept { STEALTH_DELETE(kArray, n); }
+STEALTH_EXPORT void operator delete(void* p, std::nothrow_t const&) noexcept { STEALTH_DELETE(kObject); }
+STEALTH_EXPORT void operator delete[](void* p, std::nothrow_t const&) noexcept { STEALTH_DELETE(kArray); }
+STEALTH_EXPORT void operator delete(void* p, std::align_val_t a) noexcept {
+  STEALTH_DELETE(kObject, Farewell::kUnknown, a);
 }
-STEALTH_EXPORT void operator delete[](void* p, std::align_val_t, std::nothrow_t const&) noexcept {
-  stealth::deallocate(p);
+STEALTH_EXPORT void operator delete[](void* p, std::align_val_t a) noexcept {
+  STEALTH_DELETE(kArray, Farewell::kUnknown, a);
+}
+STEALTH_EXPORT void operator delete(void* p, std::size_t n, std::align_val_t a) noexcept {
+  STEALTH_DELETE(kObject, n, a);
+}
+STEALTH_EXPORT void operator delete[](void* p, std::size_t n, std::align_val_t a) noexcept {
+  STEALTH_DELETE(kArray, n, a);
+}
+STEALTH_EXPORT void operator delete(void* p, std::align_val_t a, std::nothrow_t const&) noexcept {
+  STEALTH_DELETE(kObject, Farewell::kUnknown, a);
+}
+STEALTH_EXPORT void operator delete[](void* p, std::align_val_t a, std::nothrow_t const&) noexcept {
+  STEALTH_DELETE(kArray, Farewell::kUnknown, a);
 }

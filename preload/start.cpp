@@ -14,8 +14,10 @@
 #include "base/report.hpp"
 #include "bootstrap.hpp"
 #include "config/load.hpp"
+#include "engine/guarding.hpp"
 #include "engine/outside.hpp"
 #include "engine/slab.hpp"
+#include "guarding.hpp"
 #include "locks.hpp"
 #include "next.hpp"
 #include "no_waits.hpp"
@@ -44,6 +46,7 @@ constinit int g_owning_process = 0;
 void outside_deallocate(void* p) noexcept {
   if (p == nullptr) return;
   if (bootstrap::owns(p)) return bootstrap::deallocate(p);
+  if (Guard const* const guard = active_guard(); guard != nullptr) guard->foreign(p);
   next::deallocate(p);
 }
 
@@ -151,6 +154,7 @@ void start_engine() {
     return;
   }
   configure_classes();
+  begin_guarding();
   publish_classes();
   permit_keeper(g_owning_process);
   if (g_settings.profile.interval != 0) profile_each(g_settings.profile.interval);
@@ -168,6 +172,7 @@ __attribute__((constructor(101))) void start_at_load() {
   next::resolve();
   find_waitless_places();
   find_locks();
+  watch_faults();
   load_unwinder_at_start();
 }
 

@@ -6,6 +6,7 @@
 #include "arena/arena.hpp"
 #include "base/report.hpp"
 #include "engine/slow.hpp"
+#include "guarding.hpp"
 #include "observe/control_page.hpp"
 #include "observe/profile.hpp"
 #include "os/task.hpp"
@@ -131,6 +132,7 @@ __attribute__((destructor(101))) void at_the_end() {
   int const saved = errno;
   if (settings().stats.when != config::Stats::When::off) write_statistics(Gatherer::thread);
   write_exit_profile();
+  check_at_the_end();
   errno = saved;
   if (os::process_id() != owning_process()) return;
   g_budget.group().leave();

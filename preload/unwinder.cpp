@@ -9,6 +9,8 @@
 #include <cstring>
 
 #include "base/report.hpp"
+#include "engine/backtrace.hpp"
+#include "engine/guarding.hpp"
 #include "engine/slow.hpp"
 #include "observe/profile.hpp"
 
@@ -25,14 +27,13 @@ namespace profile = observe::profile;
 enum class Library : std::uint8_t { unknown, loading, there, missing };
 
 constinit std::atomic<Library> g_library{Library::unknown};
-constinit std::atomic<profile::Unwind*> g_unwind{nullptr};
 constinit std::atomic<std::uint64_t> g_wanted{0};
 constinit std::atomic<bool> g_alive{false};  // the C library has come to life
 
 void begin() noexcept {
   std::uint64_t const interval = g_wanted.load(std::memory_order_acquire);
   if (interval == 0) return;
-  if (!profile::begin(interval, g_unwind.load(std::memory_order_acquire), {__ehdr_start, _etext}))
+  if (!profile::begin(interval))
     report("STEALTH_PROFILE: no memory for the profile; it stays off");
 }
 
@@ -59,11 +60,11 @@ void load() noexcept {
     g_library.store(Library::missing, std::memory_order_release);
     return;
   }
-  profile::Unwind* unwind = nullptr;
+  Unwind* unwind = nullptr;
   std::memcpy(&unwind, &symbol, sizeof unwind);
   void* frames[4];
   unwind(frames, 4);  // its first call allocates and reads files
-  g_unwind.store(unwind, std::memory_order_release);
+  tell_stacks_by(unwind, {__ehdr_start, _etext});
   g_library.store(Library::there, std::memory_order_release);
   begin();
 }
@@ -112,7 +113,7 @@ void profile_each(std::uint64_t interval) noexcept {
 
 void load_unwinder_at_start() noexcept {
   g_alive.store(true, std::memory_order_relaxed);
-  if (g_wanted.load(std::memory_order_relaxed) == 0) return;
+  if (g_wanted.load(std::memory_order_relaxed) == 0 && active_guard() == nullptr) return;
   g_library.store(Library::loading, std::memory_order_relaxed);
   load();
 }

@@ -148,6 +148,7 @@ class Arena {
     Hold hold(mutex_);
     return purge_delay_ms_;
   }
+  [[nodiscard]] std::size_t committed_bytes() const noexcept { return committed_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t reserved_bytes() const noexcept { return reserved_; }
   // The reservation with its tables, as the kernel counts it against RLIMIT_AS.
   [[nodiscard]] std::size_t mapped_bytes() const noexcept;

@@ -103,10 +103,7 @@ struct VerboseField {
   static void print(Config const& config, Line& line) noexcept { line.add(std::uint64_t{config.verbose}); }
 };
 
-// Whether what `config` asks of a row works in this version. For rows that only their default works of:
-template <auto Member>
-bool only_default(Config const& config) noexcept {
-  return config.*Member == defaults.*Member;
-}
+// Whether what `config` asks of a row works in this version.
+inline bool guard_works(Config const& config) noexcept { return config.guard != Guard::sample; }
 
 }  // namespace stealth::config

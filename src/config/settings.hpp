@@ -139,7 +139,7 @@ inline constexpr std::array settings{
          .default_value = "off",
          .accepted = "off, sample, full",
          .live = detail::at_start,
-         .works = only_default<&Config::guard>,
+         .works = guard_works,
          .help = "sample: a few allocations get guard pages; full: every fault that can be caught is caught"}),
     detail::row<WordField<&Config::dumpable, off_on>>({.variable = "STEALTH_DUMPABLE",
                                                        .kind = Kind::word,

@@ -1,6 +1,7 @@
 // The rest of the family: aligned, zeroed, resized, measured. All of it stands on allocate() and deallocate().
 #include <cstring>
 
+#include "engine/guarding.hpp"
 #include "engine/slow.hpp"
 
 namespace stealth {
@@ -10,19 +11,21 @@ namespace {
 // What stands behind a pointer in our range that may be freed; dies for any other.
 struct Target {
   std::size_t bytes;
-  bool is_span;  // can be resized as one
+  bool is_span;     // can be resized as one
+  bool is_guarded;  // and so moves at each change
 };
 
 Target look_up(void* p, std::size_t offset) {
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
-  if (!is_span(word)) return {g_classes.classes[list_in(word)].block, false};
+  if (!is_span(word)) return {g_classes.classes[list_in(word)].block, false, false};
+  if (is_guarded(word)) return {active_guard()->size_of(p), false, true};
   if (offset % kSlot != 0) report_bad_free(p);
   auto const* const span = static_cast<Span*>(g_arena.run_at(offset >> kSlotShift));
   // A sample is as large as the block in whose place it is, and moves when that would: a program that asks for the
   // size, or resizes, would else move samples alone, and the profile lose them.
-  if (span->block != 0) return {span->block, false};
-  return {span->pages * kPage, true};
+  if (span->block != 0) return {span->block, false, false};
+  return {span->pages * kPage, true, false};
 }
 
 }  // namespace
@@ -31,6 +34,7 @@ void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
   if (alignment <= kMinAlignment) return allocate(size);
   if (!started()) return emergency(size, alignment);
   if (size > PTRDIFF_MAX - alignment) return out_of_memory();
+  if (active_guard() != nullptr) return slow_allocate(size, alignment);
   // Slabs begin at slot boundaries, so a class's blocks are aligned to what divides its size. On the built-in ladder
   // the first class that holds the size, rounded up to the alignment, always is.
   if (size <= kMaxSmall && alignment <= kMaxSmall) {
@@ -52,14 +56,15 @@ void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
 namespace {
 
 __attribute__((noinline)) void* allocate_zeroed_slowly(std::size_t size) noexcept {
-  if (size <= kMaxSmall) {
+  Guard const* const guard = active_guard();
+  if (size <= kMaxSmall && guard == nullptr) {
     void* const p = slow_allocate(size, kMinAlignment);
     return p != nullptr ? std::memset(p, 0, size) : nullptr;
   }
   if (size > PTRDIFF_MAX) return out_of_memory();
   if (t_thread.busy || !started()) return emergency(size, kMinAlignment);
   Busy const busy;
-  return allocate_span(size, kMinAlignment, true);
+  return guard != nullptr ? guard->allocate(size, kMinAlignment, true) : allocate_span(size, kMinAlignment, true);
 }
 
 }  // namespace
@@ -84,7 +89,7 @@ void* reallocate(void* p, std::size_t size) noexcept {
     Outcome const resized = resize_span(p, size);
     if (resized == Outcome::done) return p;
     if (resized == Outcome::refused) return out_of_memory();
-  } else if (size <= old.bytes && size > old.bytes / 2) {
+  } else if (!old.is_guarded && size <= old.bytes && size > old.bytes / 2) {
     return p;
   }
   void* const fresh = allocate(size);

@@ -14,8 +14,9 @@ __attribute__((no_sanitize("thread"), noinline)) std::int32_t listed_now(Bin con
 template <class Lock>
 EngineFacts gather_from_heaps(void (*each)(void*, ClassFacts const&), void* context, Lock lock) noexcept {
   EngineFacts facts = {};
-  std::uint64_t pages = 0;
+  std::uint64_t pages = 0, guarded = 0;
   for_each_heap([&](Heap& heap) {
+    guarded += static_cast<std::uint64_t>(heap.guarded_bytes.load(std::memory_order_relaxed));
     facts.large_calls += heap.large_calls;
     facts.large_blocks += heap.large_blocks;
     pages += heap.large_pages;
@@ -27,7 +28,7 @@ EngineFacts gather_from_heaps(void (*each)(void*, ClassFacts const&), void* cont
     ++facts.heaps;
   });
   facts.large_bytes = pages * kPage;
-  facts.live = facts.large_bytes;
+  facts.live = facts.large_bytes + guarded;
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
     SizeClass const& size_class = g_classes.classes[c];
     ClassFacts sum = {};

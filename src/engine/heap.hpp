@@ -114,7 +114,9 @@ struct Heap {
   bool collecting = false;        // what comes back now was freed before
   bool lost = false;              // its thread died within the slow path: nobody touches it any more
   std::uint8_t ended_ticks = 0;   // how often the keeper has found its thread ended
-  Heap* next_heap = nullptr;      // in the registry
+  void* guarded = nullptr;        // what src/guard keeps for it
+  std::atomic<std::int64_t> guarded_bytes{0};  // as large_pages
+  Heap* next_heap = nullptr;                   // in the registry
 
   // --- small blocks (small.cpp); the caller holds the lock ---
   // A block, and into the empty bin as many more as come at no further cost.

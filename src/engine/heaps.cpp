@@ -2,6 +2,7 @@
 //
 // Order of locks: the keeper's, registry, then heaps (in the registry's order), then the arena. Whoever touches another
 // thread's heap holds the registry's lock.
+#include "engine/backtrace.hpp"
 #include "engine/keeper.hpp"
 #include "engine/registry.hpp"
 #include "engine/slow.hpp"
@@ -259,6 +260,7 @@ void fork_prepare() noexcept {
   for_each_heap([](Heap& heap) { heap.locked_for_fork = lock_foreign(heap); });
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.lock();
   g_arena.mutex().lock();
+  backtrace_fork_prepare();
 }
 
 void fork_in_parent() noexcept {
@@ -266,6 +268,7 @@ void fork_in_parent() noexcept {
     --t_thread.unprotected_forks;
     return;
   }
+  backtrace_fork_in_parent();
   g_arena.mutex().unlock();
   for (std::uint32_t i = 0; i < g_classes.rule_count; ++i) g_classes.rules[i].mutex.unlock();
   for_each_heap([](Heap& heap) {
@@ -278,6 +281,7 @@ void fork_in_parent() noexcept {
 }
 
 void fork_in_child() noexcept {
+  backtrace_fork_in_child();
   if (t_thread.unprotected_forks != 0) {
     --t_thread.unprotected_forks;
     return;

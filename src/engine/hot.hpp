@@ -65,7 +65,8 @@ inline __attribute__((always_inline)) void push_to(Bin& bin, void* p) noexcept {
   bin.head = block;
 }
 
-inline __attribute__((always_inline)) void deallocate(void* p) noexcept {
+// The hit; false: slow_deallocate() is to follow.
+[[nodiscard]] inline __attribute__((always_inline)) bool push(void* p) noexcept {
   Heap* const heap = t_thread.heap;
   std::size_t const offset = heap->arena.offset_of(p);
   if (heap->arena.contains(offset)) [[likely]] {
@@ -74,11 +75,15 @@ inline __attribute__((always_inline)) void deallocate(void* p) noexcept {
       Bin& bin = heap->bin_at(mine);
       if (--bin.room >= 0) [[likely]] {
         push_to(bin, p);
-        return;
+        return true;
       }
     }
   }
-  slow_deallocate(p);
+  return false;
+}
+
+inline __attribute__((always_inline)) void deallocate(void* p) noexcept {
+  if (!push(p)) slow_deallocate(p);
 }
 
 }  // namespace stealth

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/check.hpp"
+#include "engine/guarding.hpp"
 #include "engine/keeper.hpp"
 #include "engine/sampling.hpp"
 
@@ -60,7 +61,7 @@ void free_in_range(void* p) {
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
   std::uint32_t const c = list_in(word);
-  if (is_span(word)) return free_span(p, offset);
+  if (is_span(word)) return is_guarded(word) ? active_guard()->deallocate(p) : free_span(p, offset);
 
   SizeClass const& size_class = g_classes.classes[c];
   Slab* const slab = slab_at(offset >> kSlotShift, size_class);
@@ -102,6 +103,7 @@ void* allocate_block(std::uint32_t c, std::size_t alignment) noexcept {
 }
 
 constinit std::atomic<bool> g_started{false};
+constinit std::atomic<Guard const*> g_guard{nullptr};
 
 void declare_started() noexcept { g_started.store(true, std::memory_order_release); }
 
@@ -130,6 +132,8 @@ __attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t
   if (flush_requested()) answer_flush(true);
   if (keeper_wanted(t_thread.own)) [[unlikely]]
     call_keeper();
+  if (Guard const* const guard = active_guard(); guard != nullptr) [[unlikely]]
+    return guard->allocate(size, alignment, false);
   if (size > kMaxSmall) return allocate_span(size, alignment, false);
   if (std::uint32_t const c = serving_class(size); c != 0)
     return is_sampling() ? allocate_counted(c, alignment) : allocate_block(c, alignment);
@@ -257,6 +261,14 @@ void slow_deallocate(void* p) noexcept {
     }
   }
   deallocate_elsewhere(p);
+}
+
+void slow_deallocate_as(void* p, Farewell const& farewell) noexcept {
+  if (Guard const* const guard = active_guard(); guard != nullptr && !t_thread.busy) {
+    Busy const busy;
+    guard->leaves(p, farewell);
+  }
+  slow_deallocate(p);
 }
 
 }  // namespace stealth

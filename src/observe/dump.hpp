@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "base/text.hpp"
-#include "observe/mappings.hpp"
+#include "base/mappings.hpp"
 #include "observe/stacks.hpp"
 
 namespace stealth::observe {

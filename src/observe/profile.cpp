@@ -4,9 +4,10 @@
 #include <atomic>
 #include <cstring>
 
+#include "base/mappings.hpp"
 #include "base/mutex.hpp"
 #include "capacity/stalls.hpp"
-#include "engine/outside.hpp"
+#include "engine/backtrace.hpp"
 #include "engine/sampling.hpp"
 #include "observe/chances.hpp"
 #include "observe/dump.hpp"
@@ -32,9 +33,7 @@ constinit Stacks g_stacks;
 constinit Sample* g_samples = nullptr;  // numbered from 1
 constinit std::uint32_t g_samples_used = 0, g_first_free = kNone;
 
-constinit std::atomic<Unwind*> g_unwind{nullptr};
 constinit std::atomic<std::uint64_t> g_interval{0}, g_last_interval{0};
-constinit std::atomic<void const*> g_own_begin{nullptr}, g_own_end{nullptr};
 constinit std::atomic<std::uint64_t> g_live{0};
 
 std::uint64_t draw(std::uint32_t& random) noexcept {
@@ -42,57 +41,9 @@ std::uint64_t draw(std::uint32_t& random) noexcept {
   return static_cast<std::uint64_t>(bytes) + 1;
 }
 
-bool is_own(void const* frame) noexcept {
-  return frame >= g_own_begin.load(std::memory_order_relaxed) && frame < g_own_end.load(std::memory_order_relaxed);
-}
-
-// Not where the loader's lock may be held by this thread, or its lists be half changed.
-bool may_unwind() noexcept { return t_thread.no_waits == 0 && g_outside.may_wait(); }
-
-// The unwinder has locks of its own, and asks the loader, who has some, too; none of them is given free in a forked
-// child. So a fork waits for those who are unwinding, and they for it. Where it came in between nevertheless (out of a
-// signal handler, or with the loader's lock held), the child has no stacks.
-constinit std::atomic<std::uint32_t> g_unwinding{0};
-constinit std::atomic<bool> g_forking{false}, g_unwinder_lost{false};
-constexpr std::uint64_t kPatienceNs = 100'000'000;
-
-void begin_unwinding() noexcept {
-  g_unwinding.fetch_add(1, std::memory_order_seq_cst);
-  while (g_forking.load(std::memory_order_seq_cst)) {
-    g_unwinding.fetch_sub(1, std::memory_order_seq_cst);
-    { Hold const until_it_is_over(g_mutex); }
-    g_unwinding.fetch_add(1, std::memory_order_seq_cst);
-  }
-}
-
-void end_unwinding() noexcept {
-  if (g_unwinding.load(std::memory_order_relaxed) != 0)  // it may have been forgotten in a child
-    g_unwinding.fetch_sub(1, std::memory_order_seq_cst);
-}
-
-void wait_for_unwinding() noexcept {
-  std::uint64_t const until = os::monotonic_ns() + kPatienceNs;
-  std::uint32_t const never = 0;
-  while (g_unwinding.load(std::memory_order_seq_cst) != 0 && os::monotonic_ns() < until)
-    os::futex_wait(&never, 0, 20'000);
-}
-
-std::uint32_t unwind(void** frames) noexcept {
-  Unwind* const how = g_unwind.load(std::memory_order_acquire);
-  if (how == nullptr || g_unwinder_lost.load(std::memory_order_relaxed) || !may_unwind()) return 0;
-  begin_unwinding();
-  int const found = how(frames, kMostFrames);
-  end_unwinding();
-  std::uint32_t const depth = found < 0 ? 0 : static_cast<std::uint32_t>(found);
-  std::uint32_t own = 0;
-  while (own < depth && is_own(frames[own])) ++own;
-  std::memmove(frames, frames + own, (depth - own) * sizeof(void*));
-  return depth - own;
-}
-
 std::uint32_t taken(std::size_t bytes) noexcept {
   void* frames[kMostFrames];
-  std::uint32_t const depth = unwind(frames);
+  std::uint32_t const depth = backtrace(frames, kMostFrames);
   Hold hold(g_mutex);
   std::uint32_t number = g_first_free;
   if (number != kNone) {
@@ -168,7 +119,7 @@ void freed(std::uint32_t number) noexcept {
 
 void stalled(std::uint64_t ns) noexcept {
   void* frames[kMostFrames];
-  std::uint32_t const depth = unwind(frames);
+  std::uint32_t const depth = backtrace(frames, kMostFrames);
   Hold hold(g_mutex);
   Stack& stack = g_stacks.at(g_stacks.find_or_add(frames, depth));
   ++stack.stalls;
@@ -179,16 +130,13 @@ constinit Sampler const g_profiler = {draw, taken, resized, freed};
 
 }  // namespace
 
-bool begin(std::uint64_t interval, Unwind* unwind, Own own) noexcept {
+bool begin(std::uint64_t interval) noexcept {
   {
     Hold hold(g_mutex);
     if (g_samples == nullptr) g_samples = static_cast<Sample*>(os::map(kMostSamples * sizeof(Sample)));
     if (g_resize_random == 0) g_resize_random = static_cast<std::uint32_t>(os::monotonic_ns()) | 1;
     if (g_samples == nullptr || !(g_stacks.is_there() || g_stacks.map())) return false;
   }
-  g_own_begin.store(own.begin, std::memory_order_relaxed);
-  g_own_end.store(own.end, std::memory_order_relaxed);
-  g_unwind.store(unwind, std::memory_order_release);
   g_interval.store(interval, std::memory_order_relaxed);
   g_last_interval.store(interval, std::memory_order_relaxed);
   g_stall_witness.store(stalled, std::memory_order_release);
@@ -255,30 +203,6 @@ int dump_into_new(What what, char const* path) noexcept {
   return file.error() != 0 ? file.error() : write_dump(what, file);
 }
 
-namespace {
-
-// MODULE+0xOFFSET: where in its file an address lies.
-void write_place(Text& into, void const* address) noexcept {
-  struct Search {
-    std::uint64_t address;
-    Text& into;
-    bool found;
-  } search = {reinterpret_cast<std::uintptr_t>(address), into, false};
-  for_each_mapping(&search, [](void* context, Mapping const& mapping) noexcept {
-    Search& it = *static_cast<Search*>(context);
-    if (it.address < mapping.start || it.address >= mapping.end || mapping.path.empty()) return true;
-    std::size_t const slash = mapping.path.rfind('/');
-    std::size_t const begin = slash == std::string_view::npos ? 0 : slash + 1;
-    it.into << std::string_view(mapping.path.data() + begin, mapping.path.size() - begin) << '+'
-            << Hex{it.address - mapping.start + mapping.offset};
-    it.found = true;
-    return false;
-  });
-  if (!search.found) into << hex(address);
-}
-
-}  // namespace
-
 void write_top(Text& into, std::uint32_t most) noexcept {
   constexpr std::uint32_t kFrames = 8;
   std::uint64_t last_bytes = ~std::uint64_t{0};
@@ -310,20 +234,11 @@ void write_top(Text& into, std::uint32_t most) noexcept {
 
 // A handler that forks may have interrupted this thread right here: as the engine, it then does without.
 void fork_prepare() noexcept {
-  if (t_thread.unprotected_forks != 0) return;
-  g_mutex.lock();
-  g_forking.store(true, std::memory_order_seq_cst);
-  wait_for_unwinding();
+  if (t_thread.unprotected_forks == 0) g_mutex.lock();
 }
 void fork_in_parent() noexcept {
-  if (t_thread.unprotected_forks != 0) return;
-  g_forking.store(false, std::memory_order_seq_cst);
-  g_mutex.unlock();
+  if (t_thread.unprotected_forks == 0) g_mutex.unlock();
 }
-void fork_in_child() noexcept {
-  if (g_unwinding.exchange(0, std::memory_order_relaxed) != 0) g_unwinder_lost.store(true, std::memory_order_relaxed);
-  g_forking.store(false, std::memory_order_relaxed);
-  g_mutex.reset();
-}
+void fork_in_child() noexcept { g_mutex.reset(); }
 
 }  // namespace stealth::observe::profile

@@ -15,16 +15,8 @@
 
 namespace stealth::observe::profile {
 
-// Return addresses of the calling thread, innermost first; how many. Any thread, in the slow path.
-using Unwind = int(void** into, int most) noexcept;
-
-// Where libstealth's own code lies: its frames are left out at the inner end of a stack.
-struct Own {
-  void const *begin, *end;
-};
-
 // False: no memory for it. From then on about one sample for each `interval` bytes. Also changes the interval.
-[[nodiscard]] bool begin(std::uint64_t interval, Unwind* unwind, Own own) noexcept;
+[[nodiscard]] bool begin(std::uint64_t interval) noexcept;
 // No new samples; those of live memory stay until it is freed.
 void end() noexcept;
 [[nodiscard]] std::uint64_t interval() noexcept;  // 0: off

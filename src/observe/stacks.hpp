@@ -7,8 +7,6 @@
 
 namespace stealth::observe {
 
-inline constexpr std::uint32_t kMostFrames = 64;
-
 struct Stack {
   std::uint64_t hash;
   std::uint32_t first, depth;  // of the frames; depth 0: the entry for all that had no room

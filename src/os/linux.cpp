@@ -60,6 +60,10 @@ bool commit(void* at, std::size_t bytes) noexcept {
   return sys(SYS_mprotect, address(at), number(bytes), PROT_READ | PROT_WRITE) == 0;
 }
 
+bool protect(void* at, std::size_t bytes) noexcept {
+  return sys(SYS_mprotect, address(at), number(bytes), PROT_NONE) == 0;
+}
+
 bool unmap(void* at, std::size_t bytes) noexcept { return sys(SYS_munmap, address(at), number(bytes)) == 0; }
 
 bool purge(void* at, std::size_t bytes) noexcept {
@@ -96,7 +100,7 @@ bool decommit(void* at, std::size_t bytes) noexcept {
   if (sys(SYS_mmap, address(at), number(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
           0) == address(at))
     return true;
-  return purge(at, bytes) && sys(SYS_mprotect, address(at), number(bytes), PROT_NONE) == 0;
+  return purge(at, bytes) && protect(at, bytes);
 }
 
 bool populate(void* at, std::size_t bytes) noexcept {
@@ -130,6 +134,13 @@ bool break_up_huge_pages(void* at, std::size_t bytes) noexcept {
   // Advice by the page: for a part of a huge one it must be broken up, whatever the advice. Purging alone would only
   // unmap the part. Linux 5.4.
   return sys(SYS_madvise, address(at), number(bytes), MADV_COLD) == 0;
+}
+
+std::uint64_t random_bits() noexcept {
+  constexpr long kNonBlocking = 1;
+  std::uint64_t bits = 0;
+  if (sys(SYS_getrandom, address(&bits), sizeof bits, kNonBlocking) == sizeof bits) return bits;
+  return monotonic_ns() * 0x9E3779B97F4A7C15u;
 }
 
 void futex_wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_t timeout_ns) noexcept {

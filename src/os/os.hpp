@@ -20,6 +20,8 @@ long sys(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0
 [[nodiscard]] void* map(std::size_t bytes) noexcept;
 // Makes reserved addresses usable.
 [[nodiscard]] bool commit(void* at, std::size_t bytes) noexcept;
+// Undoes that for a while: the contents stay, and cannot be touched.
+[[nodiscard]] bool protect(void* at, std::size_t bytes) noexcept;
 // Gives addresses back for good.
 bool unmap(void* at, std::size_t bytes) noexcept;
 // Gives the contents back to the kernel, keeps the addresses; they read as zero afterwards. False for locked memory,
@@ -79,6 +81,8 @@ void yield() noexcept;
 [[nodiscard]] std::uint64_t realtime_ns() noexcept;
 // A few milliseconds of grain, no system call.
 [[nodiscard]] std::uint32_t coarse_ms() noexcept;
+// From the kernel, where it has any; else from the clock.
+[[nodiscard]] std::uint64_t random_bits() noexcept;
 // When it returns, every other thread of the process has passed a full memory barrier since it was called; no barrier
 // of theirs is needed in their own code. False where the kernel cannot, or may not by the process's sandbox.
 [[nodiscard]] bool barrier_in_all_threads() noexcept;

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "fake_sys.hpp"
+#include "engine/backtrace.hpp"
 #include "observe/dump.hpp"
 #include "os/os.hpp"
 #include "temporary.hpp"
@@ -18,7 +19,7 @@ namespace {
 
 namespace fake = stealth::fake;
 using stealth::observe::DumpFile;
-using stealth::observe::kMostFrames;
+using stealth::kMostFrames;
 using stealth::observe::Stack;
 
 class Dump : public testing::Test {

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "engine.hpp"
+#include "engine/backtrace.hpp"
 #include "engine/sampling.hpp"
 #include "observe/profile.hpp"
 #include "temporary.hpp"
@@ -31,8 +32,9 @@ int unwind(void** into, int most) noexcept {
 }
 int unwind_nothing(void**, int) noexcept { return -1; }
 
-bool begin(std::uint64_t interval, profile::Unwind* how = unwind) {
-  return profile::begin(interval, how, {g_library, g_library + sizeof g_library});
+bool begin(std::uint64_t interval, Unwind* how = unwind) {
+  tell_stacks_by(how, {g_library, g_library + sizeof g_library});
+  return profile::begin(interval);
 }
 
 struct Counts {

@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "fake_sys.hpp"
+#include "engine/backtrace.hpp"
 #include "observe/stacks.hpp"
 
 namespace {
 
 namespace fake = stealth::fake;
-using stealth::observe::kMostFrames;
+using stealth::kMostFrames;
 using stealth::observe::Stacks;
 
 std::vector<void*> frames_from(std::uintptr_t first, std::size_t depth) {

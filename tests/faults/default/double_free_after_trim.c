@@ -1,5 +1,5 @@
 /* A small block freed again when its slab went back already. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(void) {
   static void* blocks[20000];

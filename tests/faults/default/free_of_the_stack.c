@@ -1,5 +1,5 @@
 /* An address of the stack is not ours: it goes on to the C library, which knows what to say. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(void) {
   char local[64] __attribute__((aligned(16))) = {0};

@@ -1,7 +1,7 @@
 /* free_inside_small_remote OFFSET: free of an address inside a small block by a thread that does not own it. */
 #include <pthread.h>
 
-#include "fault.h"
+#include "../fault.h"
 
 static void* free_it(void* inside) {
   free(inside);

@@ -1,5 +1,5 @@
 /* A large block freed twice, with other large blocks allocated and freed between. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(void) {
   require_stealth();

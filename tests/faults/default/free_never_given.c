@@ -1,5 +1,5 @@
 /* free of an address in our range that no block was ever cut from. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(void) {
   require_stealth();

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <string_view>
 
-namespace stealth::observe {
+#include "base/text.hpp"
+
+namespace stealth {
 
 struct Mapping {
   std::uint64_t start, end, offset;  // of addresses; in the file
@@ -15,4 +17,7 @@ struct Mapping {
 // Calls `each` for every mapping, in order of address, until it says false. Lines longer than 2 KiB are left out.
 void for_each_mapping(void* context, bool (*each)(void* context, Mapping const& mapping) noexcept) noexcept;
 
-}  // namespace stealth::observe
+// MODULE+0xOFFSET: where in its file an address lies; the address where it lies in none.
+void write_place(Text& into, void const* address) noexcept;
+
+}  // namespace stealth

@@ -1,6 +1,6 @@
 /* A block of a class with a max, which has no thread lists: each free takes the slow path, and sees the block at the
  * head of its slab's chain. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(void) {
   require_stealth();

@@ -1,5 +1,5 @@
 /* realloc of a large block that was freed. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(void) {
   require_stealth();

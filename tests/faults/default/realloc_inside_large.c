@@ -1,5 +1,5 @@
 /* realloc of an address inside a large block. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(void) {
   require_stealth();

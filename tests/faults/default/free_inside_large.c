@@ -1,5 +1,5 @@
 /* free_inside_large OFFSET: free of an address inside a large block. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(int argc, char** argv) {
   require_stealth();

@@ -1,5 +1,5 @@
 /* A large block freed twice. */
-#include "fault.h"
+#include "../fault.h"
 
 int main(void) {
   require_stealth();

@@ -1,11 +1,11 @@
 // See mappings.hpp.
-#include "observe/mappings.hpp"
+#include "base/mappings.hpp"
 
 #include <cstring>
 
 #include "os/os.hpp"
 
-namespace stealth::observe {
+namespace stealth {
 
 namespace {
 
@@ -73,4 +73,23 @@ void for_each_mapping(void* context, bool (*each)(void*, Mapping const&) noexcep
   os::close_file(maps);
 }
 
-}  // namespace stealth::observe
+void write_place(Text& into, void const* address) noexcept {
+  struct Search {
+    std::uint64_t address;
+    Text& into;
+    bool found;
+  } search = {reinterpret_cast<std::uintptr_t>(address), into, false};
+  for_each_mapping(&search, [](void* context, Mapping const& mapping) noexcept {
+    Search& it = *static_cast<Search*>(context);
+    if (it.address < mapping.start || it.address >= mapping.end || mapping.path.empty()) return true;
+    std::size_t const slash = mapping.path.rfind('/');
+    std::size_t const begin = slash == std::string_view::npos ? 0 : slash + 1;
+    it.into << std::string_view(mapping.path.data() + begin, mapping.path.size() - begin) << '+'
+            << Hex{it.address - mapping.start + mapping.offset};
+    it.found = true;
+    return false;
+  });
+  if (!search.found) into << hex(address);
+}
+
+}  // namespace stealth

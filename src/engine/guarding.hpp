@@ -1,0 +1,57 @@
+// Fault detection, as the engine knows it: while it is on, src/guard serves what the engine would, from memory of the
+// same range whose map words say so. The hot path does not know of it: no list ever holds a block, and no heap has such
+// words.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/slab.hpp"
+
+namespace stealth {
+
+// By which of C++'s doors memory comes and goes; malloc's family and its free are one.
+enum class Door : std::uint8_t { malloc, new_object, new_array };
+
+// What a caller says of memory that it gives back; a size of kUnknown, or an alignment of 0, says nothing.
+struct Farewell {
+  static constexpr std::size_t kUnknown = ~std::size_t{0};
+  Door door = Door::malloc;
+  std::size_t size = kUnknown;
+  std::size_t alignment = 0;
+};
+
+// A guarded pointer is one whose slot's word is guarded (is_guarded()). Whatever is wrong with one is reported, and ends
+// the process. Callers are in the slow path and hold no lock.
+struct Guard {
+  // Null, and errno: none to be had.
+  void* (*allocate)(std::size_t size, std::size_t alignment, bool zeroed) noexcept;
+  void (*deallocate)(void* p) noexcept;
+  // What was asked for.
+  std::size_t (*size_of)(void* p) noexcept;
+  // That it came by another door than malloc's.
+  void (*came_by)(void* p, Door door) noexcept;
+  // Whether what the caller says is so; p is any pointer, or null.
+  void (*leaves)(void* p, Farewell const& farewell) noexcept;
+  // A pointer that leads to no allocation is being freed: to be reported if it lies in guarded memory.
+  void (*inside)(void* p) noexcept;
+  // A pointer that is not ours is being freed: to be reported if it cannot be anybody's.
+  void (*foreign)(void* p) noexcept;
+};
+
+extern constinit std::atomic<Guard const*> g_guard;  // set once, before the first block is handed out
+[[nodiscard]] inline Guard const* active_guard() noexcept { return g_guard.load(std::memory_order_acquire); }
+
+// Words of guarded slots, beyond those of lists. A span's begins in its first slot, or with its guard page in the one
+// before.
+inline constexpr std::uint32_t kGuardedBlock = kSpanWord - 1;
+inline constexpr std::uint32_t kGuardedSpan = kSpanWord - 2;
+static_assert(kLists << kBinShift <= kGuardedSpan);
+// Whether a word says so.
+[[nodiscard]] inline bool is_guarded(std::uint32_t word) { return word == kGuardedBlock || word == kGuardedSpan; }
+
+// A free of which something is said, where the lists do not take it.
+void slow_deallocate_as(void* p, Farewell const& farewell) noexcept;
+
+}  // namespace stealth

@@ -1,0 +1,159 @@
+// See guard.hpp: what the engine asks of a guard, by the two kinds of allocations.
+#include "guard/guard.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "base/mappings.hpp"
+#include "engine/slow.hpp"
+#include "guard/blocks.hpp"
+#include "guard/canary.hpp"
+#include "guard/reports.hpp"
+#include "guard/spans.hpp"
+
+namespace stealth::guard {
+
+bool Record::leave_live() noexcept {
+  for (int tries = 0; !leave(State::live); ++tries) {
+    constexpr int kTries = 20'000;
+    if (state.load(std::memory_order_relaxed) != State::moving || tries == kTries) return false;
+    std::uint32_t const never = 0;
+    os::futex_wait(&never, 0, 50'000);
+  }
+  return true;
+}
+
+namespace {
+
+std::uint32_t word_of(void const* p) noexcept {
+  std::size_t const offset = g_arena.offset_of(p);
+  return g_arena.contains(offset) ? g_arena.owner_word(offset >> kSlotShift) : 0;
+}
+
+Record& record_of(void* p) noexcept { return word_of(p) == kGuardedBlock ? block_record(p) : span_record(p); }
+
+// Classes with a max or prealloc have counts that must be exact: they are served as without a guard.
+void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
+  Heap* const heap = own_heap();
+  if (heap == nullptr) return pass_on(size, alignment, zeroed);
+  if (size <= kMaxSmall) {
+    std::uint32_t const c = serving_class(size);
+    if (c == 0) return pass_on(size, alignment, zeroed);
+    if (g_classes.classes[c].shared && g_classes.classes[c].block % alignment == 0) {
+      void* const block = stealth::allocate_block(c, alignment);
+      return block != nullptr && zeroed ? std::memset(block, 0, size) : block;
+    }
+  } else {
+    SpanRule const* const rule = g_classes.rule_for(size);
+    if (rule == nullptr) return pass_on(size, alignment, zeroed);
+    if (rule->max != 0 || rule->prealloc != 0) return stealth::allocate_span(size, alignment, zeroed);
+  }
+  return is_block(size, alignment) ? allocate_block(*heap, size, alignment, zeroed)
+                                   : allocate_span(*heap, size, alignment, zeroed);
+}
+
+void deallocate(void* p) noexcept {
+  Record& record = record_of(p);
+  if (!record.leave_live()) {
+    if (record.state.load(std::memory_order_relaxed) == State::moving) return;
+    report_double_free(p, record);
+  }
+  word_of(p) == kGuardedBlock ? free_block(p) : free_span(p);
+}
+
+std::size_t size_of(void* p) noexcept {
+  Record const& record = record_of(p);
+  if (record.state.load(std::memory_order_relaxed) == State::freed) report_use(p, record);
+  return record.size;
+}
+
+void came_by(void* p, Door door) noexcept {
+  if (is_guarded(word_of(p))) record_of(p).door = door;
+}
+
+constinit std::atomic<bool> g_doors_mix{false};
+
+void leaves(void* p, Farewell const& farewell) noexcept {
+  if (p == nullptr || !is_guarded(word_of(p))) return;
+  Record const& record = record_of(p);
+  if (record.state.load(std::memory_order_relaxed) != State::live) return;  // a double free, as will be seen
+  if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
+    report_wrong_door(p, farewell.door, record);
+  if (farewell.size != Farewell::kUnknown && farewell.size != record.size)
+    report_wrong_size(p, farewell.size, record);
+  if (farewell.alignment != 0 && reinterpret_cast<std::uintptr_t>(p) % farewell.alignment != 0)
+    report_wrong_alignment(p, farewell.alignment, record);
+}
+
+void inside(void* p) noexcept {
+  char* start = nullptr;
+  Record const* record = nullptr;
+  if (find_span(p, start, record)) report_inside(p, start, *record);
+}
+
+// On a stack, in a file's mapping, or nowhere: no allocator gives such memory. Others may, so it goes on to the next.
+void foreign(void* p) noexcept {
+  struct Search {
+    std::uint64_t address, here;
+    bool mapped = false, stack = false, file = false;
+  } search = {reinterpret_cast<std::uintptr_t>(p), reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))};
+  for_each_mapping(&search, [](void* context, Mapping const& mapping) noexcept {
+    Search& it = *static_cast<Search*>(context);
+    if (it.address < mapping.start || it.address >= mapping.end) return true;
+    it.mapped = true;
+    it.stack = mapping.path == "[stack]" || (it.here >= mapping.start && it.here < mapping.end);
+    it.file = mapping.path.starts_with('/') && !mapping.path.starts_with("/memfd:") &&
+              !mapping.path.starts_with("/dev/");
+    return false;
+  });
+  if (search.stack) report_foreign(p, "it lies on a stack");
+  if (search.file) report_foreign(p, "it lies in a program's or library's own data");
+  if (!search.mapped) report_foreign(p, "nothing is mapped there");
+}
+
+constinit Guard const kFull = {allocate, deallocate, size_of, came_by, leaves, inside, foreign};
+
+}  // namespace
+
+void begin_full(std::uint64_t seed) noexcept {
+  constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;
+  g_canary = seed | kNoZero;
+  begin_blocks();
+  static_cast<void>(map_traces());
+  g_guard.store(&kFull, std::memory_order_release);
+}
+
+void mix_doors() noexcept { g_doors_mix.store(true, std::memory_order_relaxed); }
+
+void check_everything() noexcept {
+  if (active_guard() == nullptr || t_thread.busy) return;
+  Busy const busy;
+  std::size_t const slots = g_arena.committed_bytes() >> kSlotShift;
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    std::uint32_t const word = g_arena.owner_word(slot);
+    if (word == kGuardedBlock) {
+      check_slab(slot);
+      slot |= kSlabSlots - 1;
+    } else if (word == kGuardedSpan) {
+      check_span(slot);
+    }
+  }
+}
+
+void explain_access(void const* address) noexcept {
+  std::size_t const offset = g_arena.offset_of(address);
+  if (active_guard() == nullptr || !g_arena.contains(offset)) return;
+  char* start = nullptr;
+  Record const* record = nullptr;
+  bool const found = word_of(address) == kGuardedBlock ? find_block(address, start, record)
+                                                       : find_span(address, start, record);
+  if (!found) return;
+  Trace touched_by = kNoTrace;
+  if (!t_thread.busy) {
+    Busy const busy;
+    touched_by = trace_here();
+  }
+  say_access(address, start, *record, touched_by);
+}
+
+}  // namespace stealth::guard

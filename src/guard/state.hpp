@@ -1,0 +1,32 @@
+// What fault detection knows of each allocation, apart from it, where no overflow comes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "engine/guarding.hpp"
+#include "guard/traces.hpp"
+
+namespace stealth::guard {
+
+// unused -> (moving -> live -> moving -> freed)*: whoever sets `moving` may look at and write what stands in the memory.
+enum class State : std::uint8_t { unused, moving, live, freed };
+
+struct Record {
+  std::atomic<State> state;
+  Door door;
+  std::uint32_t block;  // bytes from this one's start to the next one's; 0: a span
+  std::size_t size;     // as asked for
+  Trace allocated_by, freed_by;
+
+  // False: it was in another state.
+  [[nodiscard]] bool leave(State from) noexcept {
+    return state.compare_exchange_strong(from, State::moving, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+  // From `live`, as soon as nobody else moves it (who frees it at the same time, or looks at it at the program's end).
+  // False: it is not live, or somebody has gone on moving it for a second: a thread that is no more, in a forked child.
+  [[nodiscard]] bool leave_live() noexcept;
+  void enter(State to) noexcept { state.store(to, std::memory_order_release); }
+};
+
+}  // namespace stealth::guard

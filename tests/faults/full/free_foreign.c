@@ -1,0 +1,31 @@
+/* free_foreign stack|data|nothing|thread: free of what no allocator gave. */
+#include <pthread.h>
+
+#include "../fault.h"
+
+static char data[64] __attribute__((aligned(16))) = {1};
+
+static void* free_own_stack(void* unused) {
+  char local[64] __attribute__((aligned(16))) = {0};
+  accuse(local);
+  keep(&local);
+  free(local);
+  return unused;
+}
+
+int main(int argc, char** argv) {
+  pthread_t thread;
+  require_stealth();
+  CHECK(argc == 2);
+  if (strcmp(argv[1], "stack") == 0) {
+    free_own_stack(NULL);
+  } else if (strcmp(argv[1], "thread") == 0) {
+    CHECK(pthread_create(&thread, NULL, free_own_stack, NULL) == 0);
+    pthread_join(thread, NULL);
+  } else {
+    void* wrong = strcmp(argv[1], "data") == 0 ? (void*)data : (void*)(uintptr_t)0x123450;
+    accuse(wrong);
+    free(wrong);
+  }
+  return 0;
+}
