@@ -179,7 +179,11 @@ Run* Arena::take(Run* free_run, std::uint32_t first, std::uint32_t slots) noexce
   std::uint32_t const dirty_taken = dirty_pages(first, slots);
   std::uint32_t const dirty_after = free_run->dirty_pages - dirty_before - dirty_taken;
   budget_.pages_freed(-static_cast<std::int64_t>(dirty_taken * kPage));
-  if (huge_pages_pay(zone, slots)) ask_for_huge_pages(free_run, first, slots);
+  if (pauses_huge_pages()) {
+    give_up_huge_pages(first, slots);
+  } else if (huge_pages_pay(zone, slots)) {
+    ask_for_huge_pages(free_run, first, slots);
+  }
   used_slots_ += slots;
   remove_free(free_run);
   set_tags(first, slots, RunState::used, zone);

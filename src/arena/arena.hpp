@@ -208,6 +208,9 @@ class Arena {
   void prepare_mapping(char* memory, std::size_t bytes) const noexcept;
   [[nodiscard]] bool huge_pages_pay(Zone zone, std::uint32_t slots) const noexcept;
   void ask_for_huge_pages(Run const* free_run, std::uint32_t first, std::uint32_t slots) noexcept;
+  [[nodiscard]] bool is_huge_page_quick(char* within) noexcept;
+  [[nodiscard]] bool pauses_huge_pages() const noexcept;
+  void give_up_huge_pages(std::uint32_t first, std::uint32_t slots) noexcept;
   void refuse_huge_pages(std::uint32_t first, std::uint32_t slots) noexcept;
   void forget_huge_pages(std::uint32_t first, std::uint32_t slots) noexcept;
   [[nodiscard]] bool asked_for_huge_pages(std::uint32_t first, std::uint32_t slots) const noexcept;
@@ -248,7 +251,10 @@ class Arena {
   bool moves_several_ = true;  // the kernel moves ranges of several mappings at once, as far as we know
   bool dumpable_ = true;
   HugePages huge_pages_ = HugePages::never;
-  std::size_t used_slots_ = 0;                    // == sum of the used runs' slots
+  std::size_t used_slots_ = 0;  // == sum of the used runs' slots
+  // How long to do without, since the last one that was tried was slow, and until when; 0: it was not.
+  std::uint32_t huge_pause_ms_ = 0, huge_pause_until_ms_ = 0;
+  std::uint32_t untried_ = 0;                     // huge pages asked for since one was tried
   std::atomic<std::int32_t> filled_{0};           // spans that came back filled, less those that did not
   std::atomic<std::uint32_t> largest_filled_{0};  // slots of the longest of them
   std::atomic<std::int32_t> refused_{0};          // == number of slots whose advice is `refused`

@@ -17,6 +17,12 @@ constexpr std::int32_t kMostRefused = 4096;
 constexpr std::uint32_t kTellingPages = 256 * kKiB / kPage;
 constexpr std::uint32_t kTimesLargest = 4;
 constexpr std::int32_t kFilledEnough = 4, kFilledMost = 8, kNotFilled = 4;
+// A huge page's first touch takes 100 to 300 us, and the small ones that it stands for 800. But it takes several ms in
+// a virtual machine whose host has taken back what was free (free page reporting), or where the kernel has to make room
+// for it. So some of them are touched here, and when one is slow there is a pause, twice as long each time in a row.
+constexpr std::uint64_t kQuickNs = 1'000'000;
+constexpr std::uint32_t kTryEvery = 4;
+constexpr std::uint32_t kFirstPauseMs = 1000, kLongestPauseMs = 64'000;
 
 // The page was written to, most likely: what was never touched reads as zero.
 bool holds_something(char const* page) noexcept {
@@ -67,10 +73,47 @@ void Arena::ask_for_huge_pages(Run const* free_run, std::uint32_t first, std::ui
     if (at < start || at + kHuge > end) continue;
     std::atomic<Advice>& advice = run_at(at)->advice;
     Advice const before = advice.load(std::memory_order_relaxed);
-    if (before == Advice::wanted || dirty_pages(at, kHuge) != 0) continue;
-    if (!os::advise_huge_pages(memory_at(at), kHuge * kSlot)) return;
-    advice.store(Advice::wanted, std::memory_order_relaxed);
-    if (before == Advice::refused) refused_.fetch_sub(1, std::memory_order_relaxed);
+    if (dirty_pages(at, kHuge) != 0) continue;
+    if (before != Advice::wanted) {
+      if (!os::advise_huge_pages(memory_at(at), kHuge * kSlot)) return;
+      advice.store(Advice::wanted, std::memory_order_relaxed);
+      if (before == Advice::refused) refused_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    if (!is_huge_page_quick(memory_at(max(at, first)))) {
+      if (at + kHuge < first + slots) give_up_huge_pages(at + kHuge, first + slots - at - kHuge);
+      return;
+    }
+  }
+}
+
+// `within` is about to be used by whoever takes it. By the thread's own time: that it has to wait for a processor says
+// nothing.
+bool Arena::is_huge_page_quick(char* within) noexcept {
+  if (huge_pages_ != HugePages::automatic || (huge_pause_ms_ == 0 && untried_++ % kTryEvery != 0)) return true;
+  std::uint64_t const before = os::thread_cpu_ns();
+  *static_cast<char volatile*>(within) = 0;
+  if (os::thread_cpu_ns() - before < kQuickNs) {
+    huge_pause_ms_ = 0;
+    return true;
+  }
+  huge_pause_ms_ = min(max(huge_pause_ms_ * 2, kFirstPauseMs), kLongestPauseMs);
+  huge_pause_until_ms_ = os::coarse_ms() + huge_pause_ms_;
+  return false;
+}
+
+bool Arena::pauses_huge_pages() const noexcept {
+  return huge_pause_ms_ != 0 && static_cast<std::int32_t>(huge_pause_until_ms_ - os::coarse_ms()) > 0;
+}
+
+// What was asked for before, and is not there, shall come in small ones now.
+void Arena::give_up_huge_pages(std::uint32_t first, std::uint32_t slots) noexcept {
+  for (auto at = static_cast<std::uint32_t>(align_down(first, kHuge)); at < first + slots; at += kHuge) {
+    std::atomic<Advice>& advice = run_at(at)->advice;
+    if (advice.load(std::memory_order_relaxed) != Advice::wanted || dirty_pages(at, kHuge) != 0) continue;
+    if (refused_.load(std::memory_order_relaxed) >= kMostRefused) return;
+    if (advice.exchange(Advice::refused, std::memory_order_relaxed) != Advice::wanted) continue;
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    os::refuse_huge_pages(memory_at(at), kHuge * kSlot);
   }
 }
 

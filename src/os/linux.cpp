@@ -205,6 +205,12 @@ std::uint64_t realtime_ns() noexcept {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+std::uint64_t thread_cpu_ns() noexcept {
+  timespec now = {};
+  if (sys(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, address(&now)) != 0) return 0;
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 std::uint32_t coarse_ms() noexcept {
   timespec now;
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);

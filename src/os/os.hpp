@@ -77,6 +77,8 @@ enum class Copied : std::uint8_t { all, cut, refused };  // refused: the kernel 
 [[nodiscard]] bool acts_as_first_thread() noexcept;
 void yield() noexcept;
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
+// What the calling thread has spent, in the kernel, too; what it waits for a processor is not in it. 0: not to be had.
+[[nodiscard]] std::uint64_t thread_cpu_ns() noexcept;
 // Since 1970, as people and other machines tell the time.
 [[nodiscard]] std::uint64_t realtime_ns() noexcept;
 // A few milliseconds of grain, no system call.

@@ -1,5 +1,9 @@
 // Where the kernel is asked for huge pages, and where it is told to make none: as the mappings' flags say ("hg", "nh").
+#include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <ctime>
+#include <thread>
 
 #include "helpers.hpp"
 
@@ -14,7 +18,10 @@ constexpr std::size_t kFirst = 16 * kMiB;  // held before any is asked for
 
 class HugePagesOf : public testing::Test {
  protected:
-  explicit HugePagesOf(HugePages when = HugePages::automatic) { own_.arena.set_huge_pages(when); }
+  explicit HugePagesOf(HugePages when = HugePages::automatic) {
+    own_.arena.set_huge_pages(when);
+    fake::fail(SYS_clock_gettime, 1, EINVAL, fake::kForEver);  // without a clock none is found slow
+  }
 
   stealth::Run* take(Zone zone, std::uint32_t slots, std::uint32_t pages) {
     stealth::Run* const run = own_.arena.allocate(zone, slots, 1);
@@ -43,6 +50,7 @@ class HugePagesOf : public testing::Test {
     own_.arena.free(span);
   }
 
+  fake::Fresh fresh_;
   OwnArena own_{kGiB};
 
  private:
@@ -57,6 +65,57 @@ TEST_F(HugePagesOf, SlabsOnceThereAreMany) {
     bool const is_early = i * kSlot < kFirst;
     EXPECT_EQ(wanted(runs[i]), !is_early) << i;
   }
+  EXPECT_TRUE(own_.arena.is_valid());
+}
+
+// A host that has taken back its guest's free memory gives it anew at its leisure. Meant is the thread's own time: what
+// is burnt here between the two looks at the clock.
+std::atomic<bool> g_slow{false};
+void burn_before(long number, bool done) {
+  if (number != SYS_clock_gettime || done || !g_slow) return;
+  timespec now = {}, begin = {};
+  auto const ns = [](timespec const& t) { return t.tv_sec * 1'000'000'000 + t.tv_nsec; };
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+  do ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  while (ns(now) - ns(begin) < 2'000'000);
+}
+
+TEST_F(HugePagesOf, APauseWhereTheyAreSlow) {
+  fake::stop_failing(SYS_clock_gettime);
+  fake::tell(burn_before);
+  g_slow = true;
+  std::vector<stealth::Run*> const runs = slabs(3 * kFirst);
+  std::size_t wanted_ones = 0;
+  for (std::size_t i = 0; i < runs.size(); i += kHuge) wanted_ones += wanted(runs[i]) ? 1 : 0;
+  EXPECT_EQ(wanted_ones, 1u) << "the one that was tried";
+  EXPECT_EQ(fake::count(SYS_clock_gettime), 2u);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  EXPECT_EQ(slabs(2 * kHuge * kSlot).size(), 2 * kHuge);
+  EXPECT_EQ(fake::count(SYS_clock_gettime), 4u) << "tried again, and the pause is longer";
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  slabs(2 * kHuge * kSlot);
+  EXPECT_EQ(fake::count(SYS_clock_gettime), 4u);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+  fake::fail(SYS_clock_gettime, 1, EINVAL, fake::kForEver);  // quick again
+  g_slow = false;
+  std::vector<stealth::Run*> const later = slabs(4 * kHuge * kSlot);
+  EXPECT_TRUE(wanted(later.back()));
+  EXPECT_TRUE(own_.arena.is_valid());
+}
+
+// What is there already stays; what went back whole, and was asked for, comes back in small ones.
+TEST_F(HugePagesOf, WhatWasAskedForBeforeThePauseIsGivenUp) {
+  std::vector<stealth::Run*> const runs = slabs(3 * kFirst);
+  EXPECT_TRUE(wanted(runs.back()));
+  for (std::size_t i = runs.size() / 2; i < runs.size(); ++i) own_.arena.free(runs[i]);
+  own_.arena.purge(0);
+  fake::stop_failing(SYS_clock_gettime);
+  fake::tell(burn_before);
+  g_slow = true;
+  std::vector<stealth::Run*> const again = slabs(3 * kFirst / 2);
+  EXPECT_TRUE(wanted(runs[kFirst / kSlot + kHuge]));
+  EXPECT_TRUE(refused(again.back()));
+  g_slow = false;
   EXPECT_TRUE(own_.arena.is_valid());
 }
 
