@@ -233,7 +233,7 @@ Info& find(void* p) noexcept {
 }
 
 std::uint32_t class_for(std::size_t size, std::size_t alignment) noexcept {
-  if (size == 0) return kNothing;
+  if (size == 0 && alignment <= kGranule) return kNothing;
   std::uint32_t c = g_class_of[divide_up(max(size + kCanaryBytes, alignment), kGranule)];
   while (c < kMostClasses && g_shapes[c].block % alignment != 0) ++c;
   return g_shapes[c].block == 0 ? kMostClasses : c;

@@ -52,12 +52,16 @@ void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
                                    : allocate_span(*heap, size, alignment, zeroed);
 }
 
+constinit std::atomic<bool> g_doors_mix{false};
+
 void deallocate(void* p) noexcept {
   Record& record = record_of(p);
   if (!record.leave_live()) {
     if (record.state.load(std::memory_order_relaxed) == State::moving) return;
     report_double_free(p, record);
   }
+  if (record.door != Door::malloc && !g_doors_mix.load(std::memory_order_relaxed))
+    report_wrong_door(p, Door::malloc, record);
   word_of(p) == kGuardedBlock ? free_block(p) : free_span(p);
 }
 
@@ -71,16 +75,15 @@ void came_by(void* p, Door door) noexcept {
   if (is_guarded(word_of(p))) record_of(p).door = door;
 }
 
-constinit std::atomic<bool> g_doors_mix{false};
-
 void leaves(void* p, Farewell const& farewell) noexcept {
   if (p == nullptr || !is_guarded(word_of(p))) return;
-  Record const& record = record_of(p);
+  Record& record = record_of(p);
   if (record.state.load(std::memory_order_relaxed) != State::live) return;  // a double free, as will be seen
   if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
     report_wrong_door(p, farewell.door, record);
   if (farewell.size != Farewell::kUnknown && farewell.size != record.size)
     report_wrong_size(p, farewell.size, record);
+  record.door = Door::malloc;  // as free() expects it
   if (farewell.alignment != 0 && reinterpret_cast<std::uintptr_t>(p) % farewell.alignment != 0)
     report_wrong_alignment(p, farewell.alignment, record);
 }

@@ -40,7 +40,7 @@ struct Layout {
 Layout layout_of(std::size_t size, std::size_t alignment) noexcept {
   std::size_t const guard = guard_bytes();
   Layout layout = {};
-  std::size_t const rounded = align_up(max(size, std::size_t{1}), min(alignment, kSlot));
+  std::size_t const rounded = align_up(max(size, std::size_t{1}), alignment >= kSlot ? guard : alignment);
   layout.bytes = align_up(rounded, guard);
   layout.lead = alignment >= kSlot ? 0 : max(guard, alignment);
   layout.start = alignment >= kSlot ? 0 : layout.lead + layout.bytes - rounded;
