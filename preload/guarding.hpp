@@ -1,7 +1,7 @@
 // Fault detection's ties to the process: what turns it on, the program's end, and faulting accesses.
 //
-// Our handler of SIGSEGV says what was touched, where that was in guarded memory, and goes on to the program's own. That
-// one is kept here: a program that asks for, or sets, what is done on SIGSEGV is answered from here.
+// Our handler of SIGSEGV says what was touched, where that was in guarded memory, and goes on to the program's own.
+// That one is kept here: a program that asks for, or sets, what is done on SIGSEGV is answered from here.
 #pragma once
 
 namespace stealth {

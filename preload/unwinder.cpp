@@ -33,8 +33,7 @@ constinit std::atomic<bool> g_alive{false};  // the C library has come to life
 void begin() noexcept {
   std::uint64_t const interval = g_wanted.load(std::memory_order_acquire);
   if (interval == 0) return;
-  if (!profile::begin(interval))
-    report("STEALTH_PROFILE: no memory for the profile; it stays off");
+  if (!profile::begin(interval)) report("STEALTH_PROFILE: no memory for the profile; it stays off");
 }
 
 // Beside this library.
@@ -55,8 +54,10 @@ void load() noexcept {
   void* const symbol = library != nullptr ? ::dlsym(library, "stealth_unwind") : nullptr;
   if (symbol == nullptr) {
     char const* const why = ::dlerror();
-    report("STEALTH_PROFILE: cannot load ", path, ": ", why != nullptr ? why : "no such name in it",
-           "; no stacks, so no profile; install libunwind and libstealth-unwind.so.0 beside libstealth.so");
+    char const* const without = active_guard() != nullptr ? "STEALTH_GUARD: reports have no stacks"
+                                                          : "STEALTH_PROFILE: no stacks, so no profile";
+    report(without, ": cannot load ", path, ": ", why != nullptr ? why : "no such name in it",
+           "; install libunwind and libstealth-unwind.so.0 beside libstealth.so");
     g_library.store(Library::missing, std::memory_order_release);
     return;
   }

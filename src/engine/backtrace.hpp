@@ -1,5 +1,5 @@
-// The calling thread's stack, for whoever remembers where something was done (profiles, fault detection). How a stack is
-// told is the business of who is given to tell_stacks_by(): an unwinder is large, and most programs need none
+// The calling thread's stack, for whoever remembers where something was done (profiles, fault detection). How a stack
+// is told is the business of who is given to tell_stacks_by(): an unwinder is large, and most programs need none
 // (preload/unwinder.cpp).
 #pragma once
 
@@ -19,9 +19,9 @@ struct Own {
 
 void tell_stacks_by(Unwind* unwind, Own own) noexcept;
 
-// Return addresses of the calling thread into `frames`, at most `most` (up to kMostFrames); how many. None where there is
-// nobody to tell them, or where the loader's lock may be held by this thread. The caller is in the slow path and holds no
-// lock.
+// Return addresses of the calling thread into `frames`, at most `most` (up to kMostFrames); how many. None where there
+// is nobody to tell them, or where the loader's lock may be held by this thread. The caller is in the slow path and
+// holds no lock.
 [[nodiscard]] std::uint32_t backtrace(void** frames, std::uint32_t most) noexcept;
 
 // For the engine's own fork handlers; the child's also where the fork came out of a handler that interrupted this.

@@ -22,8 +22,8 @@ struct Farewell {
   std::size_t alignment = 0;
 };
 
-// A guarded pointer is one whose slot's word is guarded (is_guarded()). Whatever is wrong with one is reported, and ends
-// the process. Callers are in the slow path and hold no lock.
+// A guarded pointer is one whose slot's word is guarded (is_guarded()). Whatever is wrong with one is reported, and
+// ends the process. Callers are in the slow path and hold no lock.
 struct Guard {
   // Null, and errno: none to be had.
   void* (*allocate)(std::size_t size, std::size_t alignment, bool zeroed) noexcept;

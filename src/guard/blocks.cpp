@@ -122,7 +122,9 @@ GuardedSlab* new_slab(Heap& heap, std::uint32_t c) noexcept {
 bool give_back(GuardedSlab* slab) noexcept {
   Shape const& shape = g_shapes[slab->size_class];
   std::size_t const from = shape.first - guard_bytes();
-  if (slab->has_guards && !open_pages(g_arena.memory_of(slab) + from, kSlabBytes - from, slab->size_class == kNothing ? 1 : 2)) return false;
+  if (slab->has_guards &&
+      !open_pages(g_arena.memory_of(slab) + from, kSlabBytes - from, slab->size_class == kNothing ? 1 : 2))
+    return false;
   g_arena.set_owner(slab, kSlabSlots, 0);
   g_arena.free(slab);
   return true;
@@ -248,8 +250,7 @@ Shape shape_of(std::size_t block) noexcept {
   while (first_of() + shape.capacity * block + guard > kSlabBytes) --shape.capacity;
   shape.first = static_cast<std::uint32_t>(first_of());
   shape.inverse = ((std::uint64_t{1} << 40) + block - 1) / block;
-  shape.quarantine =
-      min(max(static_cast<std::uint32_t>(kQuarantineBytes / block), kLeastQuarantine), kMostQuarantine);
+  shape.quarantine = min(max(static_cast<std::uint32_t>(kQuarantineBytes / block), kLeastQuarantine), kMostQuarantine);
   return shape;
 }
 
@@ -348,7 +349,8 @@ bool find_block(void const* address, char*& start, Record const*& record) noexce
   std::uint32_t const carved = __atomic_load_n(&slab->carved, __ATOMIC_ACQUIRE);
   if (carved == 0) return false;
   std::size_t const within = offset % kSlabBytes;
-  std::size_t const index = within < shape.first ? 0 : min<std::size_t>((within - shape.first) / shape.block, carved - 1);
+  std::size_t const index =
+      within < shape.first ? 0 : min<std::size_t>((within - shape.first) / shape.block, carved - 1);
   start = block_at(slab, static_cast<std::uint32_t>(index));
   record = &slab->infos()[index];
   return true;

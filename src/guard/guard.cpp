@@ -81,8 +81,7 @@ void leaves(void* p, Farewell const& farewell) noexcept {
   if (record.state.load(std::memory_order_relaxed) != State::live) return;  // a double free, as will be seen
   if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
     report_wrong_door(p, farewell.door, record);
-  if (farewell.size != Farewell::kUnknown && farewell.size != record.size)
-    report_wrong_size(p, farewell.size, record);
+  if (farewell.size != Farewell::kUnknown && farewell.size != record.size) report_wrong_size(p, farewell.size, record);
   record.door = Door::malloc;  // as free() expects it
   if (farewell.alignment != 0 && reinterpret_cast<std::uintptr_t>(p) % farewell.alignment != 0)
     report_wrong_alignment(p, farewell.alignment, record);
@@ -105,8 +104,8 @@ void foreign(void* p) noexcept {
     if (it.address < mapping.start || it.address >= mapping.end) return true;
     it.mapped = true;
     it.stack = mapping.path == "[stack]" || (it.here >= mapping.start && it.here < mapping.end);
-    it.file = mapping.path.starts_with('/') && !mapping.path.starts_with("/memfd:") &&
-              !mapping.path.starts_with("/dev/");
+    it.file =
+        mapping.path.starts_with('/') && !mapping.path.starts_with("/memfd:") && !mapping.path.starts_with("/dev/");
     return false;
   });
   if (search.stack) report_foreign(p, "it lies on a stack");
@@ -148,8 +147,8 @@ void explain_access(void const* address) noexcept {
   if (active_guard() == nullptr || !g_arena.contains(offset)) return;
   char* start = nullptr;
   Record const* record = nullptr;
-  bool const found = word_of(address) == kGuardedBlock ? find_block(address, start, record)
-                                                       : find_span(address, start, record);
+  bool const found =
+      word_of(address) == kGuardedBlock ? find_block(address, start, record) : find_span(address, start, record);
   if (!found) return;
   Trace touched_by = kNoTrace;
   if (!t_thread.busy) {

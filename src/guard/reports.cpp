@@ -56,8 +56,8 @@ void report_double_free(void const* p, Record const& record) noexcept {
 
 void report_inside(void const* p, char const* start, Record const& record) noexcept {
   char const* const what = record.state.load(std::memory_order_relaxed) == State::live ? "" : "freed ";
-  die(&record, "invalid free: ", hex(p), " is ", distance(start, p), " bytes inside the ", what, "block at ", hex(start),
-      " of ", Size{record});
+  die(&record, "invalid free: ", hex(p), " is ", distance(start, p), " bytes inside the ", what, "block at ",
+      hex(start), " of ", Size{record});
 }
 
 void report_never_given(void const* p, std::uint32_t block) noexcept {
@@ -125,7 +125,8 @@ void say_access(void const* address, char const* start, Record const& record, Tr
     text << "overflow: access to " << hex(at) << ", " << distance(start + record.size, at) + 1
          << " bytes beyond the end of the " << (state == State::live ? "" : "freed ") << "block at ";
   } else {
-    text << "use after free: access to " << hex(at) << ", " << distance(start, at) << " bytes inside the freed block at ";
+    text << "use after free: access to " << hex(at) << ", " << distance(start, at)
+         << " bytes inside the freed block at ";
   }
   text << hex(start) << " of " << Size{record} << '\n';
   write_history(text, record);

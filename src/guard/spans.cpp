@@ -71,8 +71,7 @@ void close_around(GuardedSpan* span) noexcept {
 // Stays used, by nobody, where the kernel does not let it be used again.
 void give_back(GuardedSpan* span) noexcept {
   g_arena.set_owner(span, words_of(span), 0);
-  if (span->ranges != 0 &&
-      !open_pages(g_arena.memory_of(span), span->slots * kSlot, static_cast<int>(span->ranges)))
+  if (span->ranges != 0 && !open_pages(g_arena.memory_of(span), span->slots * kSlot, static_cast<int>(span->ranges)))
     return;
   g_arena.free(span);
 }
@@ -103,9 +102,8 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   Trace const here = trace_here();
   Layout const layout = layout_of(size, alignment);
   GuardedSpan* span = nullptr;
-  Outcome const outcome = until_admitted(heap, {0, nullptr}, [&](Charge& charge) {
-    return make(heap, layout, charge, span);
-  });
+  Outcome const outcome =
+      until_admitted(heap, {0, nullptr}, [&](Charge& charge) { return make(heap, layout, charge, span); });
   if (outcome == Outcome::refused) return out_of_memory();
   if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
   span->lead = static_cast<std::uint32_t>(layout.lead);
@@ -130,8 +128,7 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   fill_canary(span->start + size, span->end());
   close_around(span);
   span->record.enter(State::live);
-  if (words_of(span) == 2)
-    static_cast<GuardedSpan*>(g_arena.run_at(g_arena.slot_of(span) + 1))->start = nullptr;
+  if (words_of(span) == 2) static_cast<GuardedSpan*>(g_arena.run_at(g_arena.slot_of(span) + 1))->start = nullptr;
   g_arena.set_owner(span, words_of(span), kGuardedSpan);
   count_guarded(heap, static_cast<std::int64_t>(span->bytes));
   return span->start;

@@ -9,7 +9,8 @@
 
 namespace stealth::guard {
 
-// unused -> (moving -> live -> moving -> freed)*: whoever sets `moving` may look at and write what stands in the memory.
+// unused -> (moving -> live -> moving -> freed)*: whoever sets `moving` may look at and write what stands in the
+// memory.
 enum class State : std::uint8_t { unused, moving, live, freed };
 
 struct Record {

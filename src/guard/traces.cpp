@@ -12,7 +12,7 @@ namespace stealth::guard {
 
 namespace {
 
-constexpr std::uint32_t kDepth = 16;
+constexpr std::uint32_t kDepth = 8;
 constexpr std::uint32_t kSlots = 1 << 18, kMost = kSlots / 2;
 constexpr std::uint32_t kWords = 1 << 21;  // 16 MiB, touched as it fills
 

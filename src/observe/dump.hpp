@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "base/text.hpp"
 #include "base/mappings.hpp"
+#include "base/text.hpp"
 #include "observe/stacks.hpp"
 
 namespace stealth::observe {

@@ -18,7 +18,7 @@ int main() {
   for (std::size_t size : {0, 1, 24, 1000, 32768, 32769, 1000000}) {
     ::operator delete(::operator new(size), size);
     ::operator delete[](::operator new[](size), size);
-    ::operator delete(::operator new(size, std::align_val_t{64}), size, std::align_val_t{64});
+    ::operator delete (::operator new (size, std::align_val_t{64}), size, std::align_val_t{64});
     free_sized(malloc(size), size);
     free_sized(calloc(1, size), size);
     free_aligned_sized(aligned_alloc(64, size), 64, size);

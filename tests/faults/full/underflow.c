@@ -1,4 +1,5 @@
-/* underflow SIZE BYTES: a byte before a block is written, and the block freed; the first of its size, or a later one. */
+/* underflow SIZE BYTES: a byte before a block is written, and the block freed; the first of its size, or a later one.
+ */
 #include "../fault.h"
 
 int main(int argc, char** argv) {

@@ -38,10 +38,10 @@ int main(int argc, char** argv) {
       ::operator delete[](given(::operator new[](100000)), std::size_t{100001});
       break;
     case 6:
-      ::operator delete(given(::operator new(24)), std::align_val_t{4096});
+      ::operator delete (given(::operator new(24)), std::align_val_t{4096});
       break;
     default:
-      ::operator delete(given(::operator new(48, std::align_val_t{64})), 24, std::align_val_t{64});
+      ::operator delete (given(::operator new (48, std::align_val_t{64})), 24, std::align_val_t{64});
       break;
   }
   return 0;

@@ -62,12 +62,12 @@ TEST(Load, AnUnknownNameGetsOneLineWithTheNearest) {
 
 TEST(Load, WhatHasNoEffectYetGetsOneLine) {
   Loaded const loaded =
-      load_all({"STEALTH_GUARD=full", "STEALTH_SOFT=80%", "STEALTH_PROFILE=512k", "STEALTH_STATS=10s"});
+      load_all({"STEALTH_GUARD=sample", "STEALTH_SOFT=80%", "STEALTH_PROFILE=512k", "STEALTH_STATS=10s"});
   EXPECT_EQ(loaded.config.profile.interval, 512 * kib);
   EXPECT_EQ(loaded.config.stats.interval, 10 * second);
-  EXPECT_EQ(loaded.config.guard, Guard::full);
+  EXPECT_EQ(loaded.config.guard, Guard::sample);
   EXPECT_EQ(loaded.config.soft, 800U);
-  EXPECT_EQ(loaded.lines, (List{"STEALTH_GUARD='full': no effect yet in this version"}));
+  EXPECT_EQ(loaded.lines, (List{"STEALTH_GUARD='sample': no effect yet in this version"}));
 }
 
 TEST(Load, ADefaultSpelledOutSaysNothing) {
