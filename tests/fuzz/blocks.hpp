@@ -23,7 +23,7 @@ inline std::uint64_t new_seed() {
   return (count.fetch_add(1, std::memory_order_relaxed) + 1) * 0x9E3779B97F4A7C15u;
 }
 
-inline std::uint64_t pattern_word(std::uint64_t seed, std::size_t index) {
+FUZZ_PLAIN inline __attribute__((always_inline)) std::uint64_t pattern_word(std::uint64_t seed, std::size_t index) {
   return (seed + index) * 0xD1B54A32D192ED03u | 1;
 }
 

@@ -32,8 +32,7 @@ struct Record {
 
 class Game {
  public:
-  explicit Game(Script const& script)
-      : quiet_(!script.at_once()), threads_(script.threads()), options_(options_of(script)) {
+  explicit Game(Script const& script) : quiet_(!script.at_once()), options_(options_of(script)) {
     auto const& given = script.options;
     target_ = 1 + (std::size_t{given[1]} << given[2] % 9U);
     pool_.emplace(target_, options_);
@@ -42,9 +41,9 @@ class Game {
   }
 
   void play(Op const& op) {
-    if (op.kind >= 250) return fork_now(op);
+    if (op.kind == 255) return fork_now(op);
     if (op.kind == 249) return close();
-    if (op.kind % 16U == 15) return write_record(op.who % threads_);
+    if (op.kind % 16U == 15) return write_record(op.thread);
     Held* const held = table_.lock(op.slot);
     if (held == nullptr) return;
     if (held->buffer) {
@@ -108,7 +107,8 @@ class Game {
   }
   void expect_code(std::error_code error, bool fits) const {
     REQUIRE(error == (closed_ ? make_error_code(errc::pool_closed)
-                              : fits ? std::error_code() : make_error_code(errc::out_of_range)));
+                      : fits  ? std::error_code()
+                              : make_error_code(errc::out_of_range)));
   }
 
   void get(Held& held, Op const& op) {
@@ -125,6 +125,7 @@ class Game {
     }
     REQUIRE(static_cast<bool>(held.buffer) == !error);
     held.at = held.buffer.data();
+    REQUIRE(error || held.at != nullptr);
   }
 
   void give(Held& held, bool by_put) {
@@ -212,7 +213,7 @@ class Game {
       case 10: {
         auto const copy = buffer.slice(place, place + n, error);
         REQUIRE(error == (place + n <= model.size() ? std::error_code() : make_error_code(errc::out_of_range)));
-        REQUIRE(error || (copy.size() == n && std::memcmp(copy.data(), model.data() + place, n) == 0));
+        REQUIRE(error || (copy.size() == n && (n == 0 || std::memcmp(copy.data(), model.data() + place, n) == 0)));
         break;
       }
       case 11:
@@ -277,7 +278,6 @@ class Game {
   }
 
   bool quiet_;  // no other call is in flight while one looks
-  unsigned threads_;
   BufferPoolOptions options_;
   std::size_t target_ = 0;
   std::optional<BufferPool> pool_;

@@ -26,6 +26,7 @@ struct Op {
   std::uint8_t kind = 0, who = 0, slot = 0;
   std::uint16_t a = 0;
   std::uint8_t b = 0;
+  unsigned thread = 0;  // by which it is done
 };
 
 // Six bytes for the whole, then six for each operation.
@@ -43,6 +44,9 @@ struct Script {
       op.slot = input.byte();
       op.a = static_cast<std::uint16_t>(input.number(2));
       op.b = input.byte();
+      // By turns a thread goes on for a while: to hand over takes far longer than an operation.
+      bool const goes_on = !at_once() && !ops.empty() && op.who < 192;
+      op.thread = goes_on ? ops.back().thread : op.who % threads();
       ops.push_back(op);
     }
   }
@@ -80,32 +84,46 @@ class Slots {
 // the heap of another that ended is ordered after it by a mark of the kernel's, of which TSan knows nothing.
 template <class Play>
 void perform(Script const& script, Play play) {
+  std::vector<Op> const& ops = script.ops;
   unsigned const threads = script.threads();
   if (threads == 1) {
-    for (Op const& op : script.ops) play(op);
+    for (Op const& op : ops) play(op);
     return;
   }
+  // Where a thread's turn begins; kNotNow: it has none.
+  constexpr std::size_t kNotNow = ~std::size_t{0};
+  std::array<std::atomic<std::size_t>, 4> turns{kNotNow, kNotNow, kNotNow, kNotNow};
+  auto const give_turn = [&](unsigned thread, std::size_t begin) {
+    turns[thread].store(begin);
+    turns[thread].notify_one();
+  };
+  auto const by_turns = [&](unsigned me) {
+    while (true) {
+      turns[me].wait(kNotNow);
+      std::size_t now = turns[me].exchange(kNotNow);
+      if (now == kNotNow) continue;
+      for (; now < ops.size() && ops[now].thread == me; ++now) play(ops[now]);
+      if (now < ops.size()) {
+        give_turn(ops[now].thread, now);
+        continue;
+      }
+      for (unsigned other = 0; other < threads; ++other) give_turn(other, now);
+      return;
+    }
+  };
   std::barrier gate(static_cast<std::ptrdiff_t>(threads));
-  std::atomic<std::size_t> next{0};
   auto const work = [&](unsigned me) {
     gate.arrive_and_wait();
     if (script.at_once()) {
-      for (Op const& op : script.ops) {
-        if (op.who % threads == me) play(op);
+      for (Op const& op : ops) {
+        if (op.thread == me) play(op);
       }
     } else {
-      for (std::size_t now = next.load(); now < script.ops.size(); now = next.load()) {
-        if (script.ops[now].who % threads != me) {
-          next.wait(now);
-          continue;
-        }
-        play(script.ops[now]);
-        next.store(now + 1);
-        next.notify_all();
-      }
+      by_turns(me);
     }
     gate.arrive_and_wait();
   };
+  give_turn(ops.empty() ? 0 : ops[0].thread, 0);
   std::vector<std::thread> crew;
   for (unsigned me = 0; me < threads; ++me) crew.emplace_back(work, me);
   for (std::thread& thread : crew) thread.join();

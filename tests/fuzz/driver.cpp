@@ -61,7 +61,7 @@ void tell_and_die(int number) {
 
 void run(Bytes const& input, std::string const& name) {
   g_input = &input;
-  std::strncpy(g_name, name.c_str(), sizeof g_name - 1);
+  std::snprintf(g_name, sizeof g_name, "%s", name.c_str());
   // Of its own size, so that a sanitizer sees who reads behind its end.
   Bytes const copy(input);
   LLVMFuzzerTestOneInput(copy.data(), copy.size());

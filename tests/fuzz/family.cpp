@@ -101,8 +101,8 @@ void resize(Block& block, std::size_t size, bool as_array) {
   if (block.at == nullptr) return take(block, FAMILY(realloc)(nullptr, size), size);
   if (size == 0) return give(block, Free::resized);
   REQUIRE(is_intact(block));
-  void* const at = as_array && size % 4 == 0 ? FAMILY(reallocarray)(block.at, size / 4, 4)
-                                             : FAMILY(realloc)(block.at, size);
+  void* const at =
+      as_array && size % 4 == 0 ? FAMILY(reallocarray)(block.at, size / 4, 4) : FAMILY(realloc)(block.at, size);
   if (at == nullptr) {
     REQUIRE(g_may_refuse && errno == ENOMEM && is_intact(block));
     return;
@@ -261,7 +261,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   g_forks = 0;
   g_may_refuse = begin_conditions(conditions);
   perform(script, [](Op const& op) {
-    if (op.kind >= 250) return fork_now(op);
+    if (op.kind == 255) return fork_now(op);
     Block* const block = g_table.lock(op.slot);
     if (block == nullptr) return;
     play_on(*block, op);

@@ -65,8 +65,9 @@ int __wrap_clock_gettime(clockid_t clock, timespec* into) {
 namespace stealth::os {
 
 long sys(long number, long a, long b, long c, long d, long e, long f) noexcept {
-  bool const may_fail = number == SYS_openat || number == SYS_mmap || number == SYS_fallocate || number == SYS_mkdirat ||
-                        number == SYS_linkat || number == SYS_renameat2 || number == SYS_fchmod || number == SYS_read;
+  bool const may_fail = number == SYS_openat || number == SYS_mmap || number == SYS_fallocate ||
+                        number == SYS_mkdirat || number == SYS_linkat || number == SYS_renameat2 ||
+                        number == SYS_fchmod || number == SYS_read;
   if (may_fail && g_fails_in != 0 && --g_fails_in == 0) return -g_error;
   int const saved = errno;
   long result = ::syscall(number, a, b, c, d, e, f);
@@ -266,7 +267,7 @@ class Member {
       if (group_.joined() && group_.used() == share_ && group_.members() == 1) return;
     }
     expect_own_share();
-    REQUIRE(!"the sum becomes right again");
+    fail("the sum becomes right again", __FILE__, __LINE__);
   }
 
   void leave() { group_.leave(); }

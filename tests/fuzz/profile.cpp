@@ -95,12 +95,13 @@ void expect_speedscope(std::string const& text, Profile const& profile) {
 }
 
 void expect_pprof(std::string const& packed, Profile const& profile) {
-  pprof::File file;
+  stealth::pprof::File file;
   REQUIRE(file.ParseFromString(unpacked(packed)));
   REQUIRE(static_cast<std::size_t>(file.samples_size()) == profile.samples.size());
   for (auto const& sample : file.samples()) {
     REQUIRE(static_cast<std::size_t>(sample.values_size()) == profile.values.size());
-    for (auto const place : sample.places()) REQUIRE(place >= 1 && place <= static_cast<std::uint64_t>(file.places_size()));
+    for (auto const place : sample.places())
+      REQUIRE(place >= 1 && place <= static_cast<std::uint64_t>(file.places_size()));
   }
 }
 
@@ -110,7 +111,8 @@ void expect_readable(Dump const& dump) {
   for (Stack const& stack : dump.stacks) {
     REQUIRE(!stack.addresses.empty());
     Mapping const* const mapping = dump.mapping_at(stack.addresses.front());
-    REQUIRE(mapping == nullptr || (mapping->start <= stack.addresses.front() && stack.addresses.front() < mapping->end));
+    REQUIRE(mapping == nullptr ||
+            (mapping->start <= stack.addresses.front() && stack.addresses.front() < mapping->end));
   }
   // Where that process had its files there is nothing: what is on this machine is no business of the dump's.
   SymbolOptions options;
