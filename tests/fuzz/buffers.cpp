@@ -262,7 +262,7 @@ class Game {
 
   void fork_now(Op const& op) {
     if (forks_.fetch_add(1) != 0) return;
-    fork_with(table_, op.b % 3U == 0 ? 0 : op.a % 2U, op.b % 3U == 0 ? 1 : 2, [&](Held& held) {
+    auto const go_on = [&](Held& held) {
       if (!held.buffer) return;
       expect_as_modelled(held);
       std::error_code error;
@@ -274,7 +274,9 @@ class Game {
       REQUIRE(!error && held.buffer.text() == std::string_view(held.model).substr(0, size / 2));
       pool_->put(std::move(held.buffer), error);
       REQUIRE(error == (closed_ ? make_error_code(errc::pool_closed) : std::error_code()));
-    });
+    };
+    fork_with(table_, op.b % 3U == 0 ? 0 : op.a % 2U, op.b % 3U == 0 ? 1 : 2, go_on,
+              [&] { REQUIRE(closed_ || pool_->stats().used >= log_.size()); });
   }
 
   bool quiet_;  // no other call is in flight while one looks

@@ -130,19 +130,21 @@ void perform(Script const& script, Play play) {
 }
 
 // Forks with every slot locked that can be had and that `stride` and `first` choose; body(value) is called in the child
-// for each of them. The child may allocate nothing but what is tested: other threads may have been inside of malloc.
-template <class T, std::size_t kCount, class Body>
-void fork_with(Slots<T, kCount>& slots, std::size_t first, std::size_t stride, Body body) {
+// for each of them, and last() behind them. The child may allocate nothing but what is tested: other threads may have
+// been inside of malloc.
+template <class T, std::size_t kCount, class Body, class Last>
+void fork_with(Slots<T, kCount>& slots, std::size_t first, std::size_t stride, Body body, Last last) {
   if (kTsan) return;  // TSan's own locks do not survive a fork from among threads
   std::array<T*, kCount> mine{};
   for (std::size_t i = first; i < kCount; i += stride) mine[i] = slots.lock(i);
   pid_t const child = fork();
   if (child == 0) {
     signal(SIGALRM, SIG_DFL);
-    alarm(100);  // a deadlock ends by a signal
+    alarm(40);  // a deadlock ends by a signal
     for (T* const value : mine) {
       if (value != nullptr) body(*value);
     }
+    last();
     _exit(0);
   }
   for (std::size_t i = 0; i < kCount; ++i) {

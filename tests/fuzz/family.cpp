@@ -161,7 +161,7 @@ void ask_for_too_much(Block& block, Op const& op) {
 
 void fork_now(Op const& op) {
   if (g_forks.fetch_add(1) != 0) return;
-  fork_with(g_table, op.b % 3U == 0 ? 0 : op.a % 2U, op.b % 3U == 0 ? 1 : 2, [&](Block& block) {
+  auto const go_on = [&](Block& block) {
     if (block.at == nullptr) {
       take(block, FAMILY(malloc)(op.a % 700U), op.a % 700U);
     } else if (block.size % 3 == 0) {
@@ -171,7 +171,8 @@ void fork_now(Op const& op) {
       resize(block, block.size + op.b, false);
     }
     REQUIRE(block.at == nullptr || is_intact(block));
-  });
+  };
+  fork_with(g_table, op.b % 3U == 0 ? 0 : op.a % 2U, op.b % 3U == 0 ? 1 : 2, go_on, check_family);
 }
 
 void play_on(Block& block, Op const& op) {

@@ -47,6 +47,8 @@ struct Conditions {
 // Whether NULL with ENOMEM is a right answer to a size that can be had.
 [[nodiscard]] bool begin_conditions(Conditions const& wanted);
 void trim_family();
+// Nobody else is at work.
+void check_family();
 // Every block has been freed.
 void end_conditions(Conditions const& wanted);
 

@@ -65,11 +65,12 @@ bool begin_conditions(Conditions const& wanted) {
 }
 
 void trim_family() { trim(); }
+void check_family() { REQUIRE(engine_is_valid()); }
 
 void end_conditions(Conditions const& wanted) {
   if (wanted.sampled) observe::profile::end();
   g_budget.configure({});
-  REQUIRE(engine_is_valid());
+  check_family();
   if (!wanted.census) return;
   trim();  // collects what was freed to others
   std::uint64_t in_use = 0;
@@ -81,7 +82,7 @@ void end_conditions(Conditions const& wanted) {
       &in_use);
   REQUIRE(facts.live == 0 && facts.large_blocks == 0 && in_use == 0);
   REQUIRE(observe::profile::live_samples() == 0);
-  REQUIRE(engine_is_valid());
+  check_family();
 }
 
 }  // namespace fuzz

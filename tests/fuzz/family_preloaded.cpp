@@ -9,6 +9,7 @@ namespace fuzz {
 void start_family() { require_stealth(); }
 bool begin_conditions(Conditions const&) { return false; }
 void trim_family() { malloc_trim(0); }
+void check_family() {}
 void end_conditions(Conditions const&) {}
 
 }  // namespace fuzz

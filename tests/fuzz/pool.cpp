@@ -278,7 +278,7 @@ class Game {
 
   void fork_now(Op const& op) {
     if (forks_.fetch_add(1) != 0) return;
-    fork_with(table_, op.b % 3U == 0 ? 0 : op.a % 2U, op.b % 3U == 0 ? 1 : 2, [&](Held& held) {
+    auto const go_on = [&](Held& held) {
       bool const had = static_cast<bool>(held.block);
       expect_intact(held);
       give(held, op.a % 3U);
@@ -286,11 +286,14 @@ class Game {
       Block block = pool_->get(error);
       if (had && !closed_) REQUIRE(block && !error);
       if (!block) return;
+      count_out(1);
       std::uint64_t const seed = new_seed();
       fill(block.data(), block.size(), seed);
       REQUIRE(holds(block.data(), block.size(), seed));
       static_cast<void>(block.release());
-      ++out_;
+    };
+    fork_with(table_, op.b % 3U == 0 ? 0 : op.a % 2U, op.b % 3U == 0 ? 1 : 2, go_on, [&] {
+      if (quiet_) expect_sane();
     });
   }
 
