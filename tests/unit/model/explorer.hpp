@@ -65,7 +65,9 @@ struct Memory {
     values[variable] = static_cast<Byte>(value);
     return before;
   }
-  Byte add(int thread, int variable, int more) { return exchange(thread, variable, values_after(thread, variable) + more); }
+  Byte add(int thread, int variable, int more) {
+    return exchange(thread, variable, values_after(thread, variable) + more);
+  }
   bool compare_exchange(int thread, int variable, int expected, int value) {
     fence(thread);
     if (values[variable] != expected) return false;
@@ -99,8 +101,8 @@ std::uint64_t hash_of(State const& state) {
 
 // Model::State: bytes alone, with `memory` and `at` (where each thread is). Model has kThreads, kChoices, and
 //   State start()
-//   bool step(State&, int thread, int choice)   false: it cannot now, for it has ended, is blocked, or has no such choice
-//   char const* broken(State const&)            what does not hold though it must at any time; null: nothing
+//   bool step(State&, int thread, int choice)   false: it cannot now, for it has ended, is blocked, or has no such
+//   choice char const* broken(State const&)            what does not hold though it must at any time; null: nothing
 //   char const* broken_at_end(State const&)     the same where nobody can go on
 template <class Model>
 Result explore(Model const& model) {

@@ -1,8 +1,8 @@
 // Model of waiting in a group: Wait::sleep_in_group, Group::begin_wait, Group::release and Group::announce.
 //
 // Two waiters of different processes on one word (Wait::sleep_in_group, Group::begin_wait), and two members that give
-// back a unit each (Group::release, Group::announce). Each waiter needs one unit. Must hold: nobody sleeps for ever while
-// there is a unit for it.
+// back a unit each (Group::release, Group::announce). Each waiter needs one unit. Must hold: nobody sleeps for ever
+// while there is a unit for it.
 #include "explorer.hpp"
 
 namespace {

@@ -2,9 +2,9 @@
 // Wait::announce, Wait::wait_for_release, Wait::sleep and WaitQueue::take_grant on the other.
 //
 // Two threads post one block each to the heap of a third one, which needs both. `told` spares waiters a second wake-up
-// before they have looked; `listening` spares those who nap a system call. The nap itself, which ends by itself, is left
-// out: what is modelled is the sleep after it, which here nothing but a wake-up ends. The kernel's compare is one step,
-// and no fence: the model does not count on one there.
+// before they have looked; `listening` spares those who nap a system call. The nap itself, which ends by itself, is
+// left out: what is modelled is the sleep after it, which here nothing but a wake-up ends. The kernel's compare is one
+// step, and no fence: the model does not count on one there.
 //
 // Must hold: the waiter is not asleep for ever while blocks lie in its queue; it gets both.
 #include "explorer.hpp"
@@ -50,7 +50,21 @@ class BlocksModel {
   }
 
  private:
-  enum Place : Byte { kTry, kNoteWord, kJoin, kCountIn, kClaim, kCompare, kListen, kSleep, kAsleep, kForget, kLateNote, kLeave, kDone };
+  enum Place : Byte {
+    kTry,
+    kNoteWord,
+    kJoin,
+    kCountIn,
+    kClaim,
+    kCompare,
+    kListen,
+    kSleep,
+    kAsleep,
+    kForget,
+    kLateNote,
+    kLeave,
+    kDone
+  };
   enum PosterPlace : Byte { kPost, kAsk, kLock, kFind, kTell, kWake, kUnlock, kPosterDone };
 
   [[nodiscard]] bool poster(State& s, int thread) const {

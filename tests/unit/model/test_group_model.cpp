@@ -136,7 +136,8 @@ class PublishModel {
 TEST(GroupModel, Publishing) { stealth::model::expect_only_mutants_fail<PublishModel>(); }
 
 // A member has died. Two others sweep its cell (Group::sweep_cells, GroupPage::take_over, GroupPage::empty), and a new
-// member takes a cell as soon as it is free (GroupPage::take_cell). Must hold: nobody empties a cell under its new owner.
+// member takes a cell as soon as it is free (GroupPage::take_cell). Must hold: nobody empties a cell under its new
+// owner.
 class CellModel {
  public:
   static constexpr int kThreads = 3, kChoices = 1;
@@ -159,9 +160,7 @@ class CellModel {
     s.memory.values[kShare] = kSharesOfDead;
     return s;
   }
-  [[nodiscard]] bool step(State& s, int thread, int) const {
-    return thread == 2 ? newcomer(s) : sweeper(s, thread);
-  }
+  [[nodiscard]] bool step(State& s, int thread, int) const { return thread == 2 ? newcomer(s) : sweeper(s, thread); }
   [[nodiscard]] char const* broken(State const& s) const {
     bool const settled = s.at[2] == kDone && s.memory.used[2] == 0;
     bool const kept = s.memory.values[kOwner] == 2 + 1 && s.memory.values[kShare] == kMine;

@@ -32,18 +32,29 @@ class RemoteModel {
       "the countdown begins one too high",
       "the countdown is not lowered for a second block",
   };
-  enum Mutation { kNone, kPlainPost, kLinkLate, kTwoSteps, kNextLate, kOnlyFirst, kCountsIn, kNotListed, kStaysListed,
-                  kTooHigh, kNotLowered };
+  enum Mutation {
+    kNone,
+    kPlainPost,
+    kLinkLate,
+    kTwoSteps,
+    kNextLate,
+    kOnlyFirst,
+    kCountsIn,
+    kNotListed,
+    kStaysListed,
+    kTooHigh,
+    kNotLowered
+  };
   int mutation;
 
-  static constexpr int kBlocks = 4, kNull = 0;  // blocks are 1…4; 1 and 3 are of slab 0
+  static constexpr int kBlocks = 4, kNull = 0;                        // blocks are 1…4; 1 and 3 are of slab 0
   enum Variable { kQueue, kNext, kVariables = kNext + kBlocks + 1 };  // next[0] is nobody's
   struct State {
     stealth::model::Memory<kVariables, kThreads> memory;
     Byte at[kThreads];
-    Byte seen[kThreads];                                  // of the queue, by who posts; by the owner: to be pushed next
+    Byte seen[kThreads];  // of the queue, by who posts; by the owner: to be pushed next
     Byte free[2], countdown[2], listed[2], partial[2], gone[2];  // the slabs
-    Byte list;                                            // the owner's: one block, or none
+    Byte list;                                                   // the owner's: one block, or none
     Byte refills;
     Byte wrong;
   };
@@ -64,7 +75,8 @@ class RemoteModel {
       if (s.gone[slab] != 0) continue;
       if (s.listed[slab] != s.partial[slab]) return "a slab is listed where it does not stand";
       int length = 0;
-      for (int block = s.free[slab]; block != kNull && length <= kCarved; block = s.memory.load(0, kNext + block)) ++length;
+      for (int block = s.free[slab]; block != kNull && length <= kCarved; block = s.memory.load(0, kNext + block))
+        ++length;
       if (length > kCarved) return "a slab's chain does not end";
       bool const fits = s.listed[slab] != 0 ? length == kCarved - s.countdown[slab] && length != 0
                                             : length == 0 && s.countdown[slab] == 1;

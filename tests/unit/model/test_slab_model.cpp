@@ -1,13 +1,15 @@
-// Model of a slab's states: Heap::carve, refill, fill, overflow, push_chain, unlist, emptied and hollow_out (src/engine/
-// small.cpp, hollow.cpp). All of them run under the heap's lock, so there is one thread, which does at each step whatever
-// may be done: every sequence of calls, whatever its length, ends in one of the states that are met here.
+// Model of a slab's states: Heap::carve, refill, fill, overflow, push_chain, unlist, emptied and hollow_out
+// (src/engine/ small.cpp, hollow.cpp). All of them run under the heap's lock, so there is one thread, which does at
+// each step whatever may be done: every sequence of calls, whatever its length, ends in one of the states that are met
+// here.
 //
 // One slab of six blocks in three units of two; blocks are carved by the unit. A block is uncarved, out (with the
 // program, or on its way back), in the thread's list, in the slab's chain, or hollow: in a unit that went back.
 //
 // Must hold (Slab::is_valid, Heap::is_valid):
 //  - what the slab's fields say of its blocks is where the blocks are; none is lost, none is at two places;
-//  - the slab stands in the partial list, once, while it is `listed`; else, with hollow blocks, in the hollow list, once;
+//  - the slab stands in the partial list, once, while it is `listed`; else, with hollow blocks, in the hollow list,
+//  once;
 //    else in none; it is the one to carve from as long as there is something to carve;
 //  - pages that are hollow are not charged, and all others that were carved are.
 #include "explorer.hpp"
@@ -37,8 +39,20 @@ class SlabModel {
       "an empty slab is not seen",
   };
   enum Mutation {
-    kNone, kStaysListed, kNotHollowListed, kStaysHollowListed, kHollowUncounted, kFreshUncounted, kStaysChained,
-    kFilledStaysListed, kStaysHollow, kRemembersHollow, kRefusedStaysHollow, kHollowStaysListed, kOneTooFew, kNotEmptied
+    kNone,
+    kStaysListed,
+    kNotHollowListed,
+    kStaysHollowListed,
+    kHollowUncounted,
+    kFreshUncounted,
+    kStaysChained,
+    kFilledStaysListed,
+    kStaysHollow,
+    kRemembersHollow,
+    kRefusedStaysHollow,
+    kHollowStaysListed,
+    kOneTooFew,
+    kNotEmptied
   };
   int mutation;
 
@@ -99,7 +113,8 @@ class SlabModel {
     }
     if (s.listed != 0 && chained == 0) return "it is listed, and has nothing to give";
     if (s.partial != s.listed) return "it is not in the partial list once while it is listed";
-    if (s.hollow_list != (s.listed == 0 && s.hollow_blocks != 0 ? 1 : 0)) return "it is wrongly in the hollow list or not";
+    if (s.hollow_list != (s.listed == 0 && s.hollow_blocks != 0 ? 1 : 0))
+      return "it is wrongly in the hollow list or not";
     for (int unit = 0; unit < kUnits; ++unit) {
       bool const there = 2 * unit < s.carved && (s.hollow >> unit & 1) == 0;
       if (there && (s.charged >> unit & 1) == 0) return "a page in use is not charged";

@@ -2,9 +2,9 @@
 // (announce, wait_for_release, sleep, ~Wait) of src/capacity, by the steps that other threads can see.
 //
 // One holds both units that there are, releases one, and the other when B has ended. A waits for two, as long as its
-// patience lasts, B for one, and both give back what they got; a newcomer tries once to get one. B's sleeps do not end by
-// themselves, so that a wake-up that is lost is seen. (In the library each sleep is bounded; and who is late is taken out
-// of the queue, which is left out here.)
+// patience lasts, B for one, and both give back what they got; a newcomer tries once to get one. B's sleeps do not end
+// by themselves, so that a wake-up that is lost is seen. (In the library each sleep is bounded; and who is late is
+// taken out of the queue, which is left out here.)
 //
 // Must hold:
 //  - what was charged for all together is never more than the capacity;
@@ -32,7 +32,18 @@ class WaitersModel {
       "who leaves does not let the next one look",
       "a newcomer overtakes",
   };
-  enum Mutation { kNone, kNoLook, kLateWord, kPlainRelease, kLooksFirst, kNoWake, kBlindCharge, kForgets, kSilent, kOvertakes };
+  enum Mutation {
+    kNone,
+    kNoLook,
+    kLateWord,
+    kPlainRelease,
+    kLooksFirst,
+    kNoWake,
+    kBlindCharge,
+    kForgets,
+    kSilent,
+    kOvertakes
+  };
   int mutation;
 
   enum Variable { kHeld, kCount, kWanting, kMutex, kWord, kVariables = kWord + 2 };
@@ -85,8 +96,27 @@ class WaitersModel {
   static constexpr int kReleaser = 0, kA = 1, kB = 2, kNewcomer = 3;
   static constexpr int kCapacity = 2;
   enum Place : Byte {
-    kBegin, kTry, kExchange, kNoteWord, kJoin, kPutIn, kCountIn, kLook, kClaim, kSleep, kNap, kAsleep,
-    kLeave, kTakeOut, kCountOut, kSettle, kNext, kUse, kRelease, kAsk, kEnd
+    kBegin,
+    kTry,
+    kExchange,
+    kNoteWord,
+    kJoin,
+    kPutIn,
+    kCountIn,
+    kLook,
+    kClaim,
+    kSleep,
+    kNap,
+    kAsleep,
+    kLeave,
+    kTakeOut,
+    kCountOut,
+    kSettle,
+    kNext,
+    kUse,
+    kRelease,
+    kAsk,
+    kEnd
   };
   enum Handing : Byte { kOutside, kLock, kChoose, kCharge, kUncount, kTell, kWake, kUnlock };
 
@@ -122,7 +152,7 @@ class WaitersModel {
       case kCharge: {
         int const after = s.expected[thread] + s.wanted[target];
         if (mutation == kBlindCharge) {
-          s.memory.exchange(thread, kHeld, after);
+          s.memory.add(thread, kHeld, s.wanted[target]);
         } else if (!s.memory.compare_exchange(thread, kHeld, s.expected[thread], after)) {
           at = kChoose;
           return true;
