@@ -103,6 +103,7 @@ TEST_P(Hollow, FreePagesGoAndComeBack) {
     std::uint64_t const count = hollow_blocks();
     std::vector<Block> again = test::make_blocks(count, GetParam(), 77);
     EXPECT_EQ(heap().classes[size_class()].carved, carved);
+    EXPECT_EQ(g_budget.held(), held) << "all pages that went are charged again";
     expect_consistent();
     for (Block const& block : blocks_) ASSERT_TRUE(test::intact(block));
     test::free_blocks(again);

@@ -14,13 +14,12 @@ class MutexModel {
   static constexpr int kThreads = 3, kChoices = 1;
   static constexpr char const* kMutations[] = {
       "as it is",
-      "who finds it held does not say so",
       "who was woken takes it as if nobody else waited",
       "giving it back wakes nobody",
       "taking it is a load and a store",
       "the futex does not compare",
   };
-  enum Mutation { kNone, kNotContended, kTakesAsHeld, kNoWake, kPlainTake, kNoCompare };
+  enum Mutation { kNone, kTakesAsHeld, kNoWake, kPlainTake, kNoCompare };
   int mutation;
   enum Variable { kState, kCounter, kVariables };
   struct State {
@@ -41,7 +40,7 @@ class MutexModel {
         s.memory.store(thread, kState, kHeld);
         return go(kInside);
       case kLockSlowly: {  // its spins are left out
-        bool const as_held = mutation == kNotContended || (mutation == kTakesAsHeld && s.found[thread] != 0);
+        bool const as_held = mutation == kTakesAsHeld && s.found[thread] != 0;
         Byte const before = s.memory.exchange(thread, kState, as_held ? kHeld : kContended);
         return go(before == kFree ? kInside : kSleep);
       }
@@ -180,9 +179,9 @@ class MagazineModel {
       if (mutation != kNoBarrier) s.barrier = 1;
     };
     switch (at) {
-      case kClose:  // PoolCore::close_and_wait: store, barrier, wait_until_idle
+      case kClose:  // PoolCore::gather: close, barrier(), wait_until_idle()
         if (closes) {
-          s.memory.store(1, kOpen, 0);
+          s.memory.exchange(1, kOpen, 0);
         } else {
           barrier();
         }
@@ -191,7 +190,7 @@ class MagazineModel {
       case kBarrier:
         if (s.barrier != 0) return false;
         if (closes) {
-          s.memory.store(1, kOpen, 0);
+          s.memory.exchange(1, kOpen, 0);
         } else {
           s.memory.fence(1);  // the caller passes one, too
           barrier();

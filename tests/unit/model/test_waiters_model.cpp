@@ -111,7 +111,6 @@ class WaitersModel {
     kLeave,
     kTakeOut,
     kCountOut,
-    kSettle,
     kNext,
     kUse,
     kRelease,
