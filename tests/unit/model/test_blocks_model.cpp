@@ -1,12 +1,12 @@
 // Model of waiting for blocks: Heap::post, Budget::freed and WaitQueue::wake_key on the one side, Admission::again,
 // Wait::announce, Wait::wait_for_release, Wait::sleep and WaitQueue::take_grant on the other.
 //
-// Two threads post one block each to the heap of a third one, which needs both. `told` spares waiters a second wake-up
-// before they have looked; `listening` spares those who nap a system call. The nap itself, which ends by itself, is
-// left out: what is modelled is the sleep after it, which here nothing but a wake-up ends. The kernel's compare is one
-// step, and no fence: the model does not count on one there.
+// Three threads post one block each to the heap of a fourth one, which needs all of them. `told` spares waiters a
+// second wake-up before they have looked; `listening` spares those who nap a system call. The nap itself, which ends by
+// itself, is left out: what is modelled is the sleep after it, which here nothing but a wake-up ends. The kernel's
+// compare is one step, and no fence: the model does not count on one there.
 //
-// Must hold: the waiter is not asleep for ever while blocks lie in its queue; it gets both.
+// Must hold: the waiter is not asleep for ever while blocks lie in its queue; it gets all.
 #include "explorer.hpp"
 
 namespace {
@@ -15,7 +15,7 @@ using stealth::model::Byte;
 
 class BlocksModel {
  public:
-  static constexpr int kThreads = 3, kChoices = 1;
+  static constexpr int kThreads = 4, kChoices = 1, kBlocks = kThreads - 1;
   static constexpr char const* kMutations[] = {
       "as it is",
       "the waiter does not try once more after it has joined",
@@ -42,10 +42,10 @@ class BlocksModel {
     if (choice != 0) return false;
     return thread == 0 ? waiter(s) : poster(s, thread);
   }
-  [[nodiscard]] char const* broken(State const& s) const { return s.got > 2 ? "a block came twice" : nullptr; }
+  [[nodiscard]] char const* broken(State const& s) const { return s.got > kBlocks ? "a block came twice" : nullptr; }
   [[nodiscard]] char const* broken_at_end(State const& s) const {
     if (s.asleep != 0) return "the waiter sleeps, and nobody will wake it";
-    if (s.at[0] != kDone || s.at[1] != kPosterDone || s.at[2] != kPosterDone) return "a thread is stuck";
+    if (s.at[0] != kDone) return "the waiter is stuck";
     return s.memory.values[kCount] != 0 ? "the queue counts somebody who has left" : nullptr;
   }
 
@@ -65,7 +65,7 @@ class BlocksModel {
     kLeave,
     kDone
   };
-  enum PosterPlace : Byte { kPost, kAsk, kLock, kFind, kTell, kWake, kUnlock, kPosterDone };
+  enum PosterPlace : Byte { kPost, kAsk, kLock, kFind, kTell, kWake, kUnlock, kPostLate, kPosterDone };
 
   [[nodiscard]] bool poster(State& s, int thread) const {
     Byte& at = s.at[thread];
@@ -76,8 +76,7 @@ class BlocksModel {
         return post(s, thread), go(kAsk);
       case kAsk:  // Budget::freed: under_pressure()
         if (s.memory.load(thread, kCount) != 0) return go(kLock);
-        if (mutation == kWakesFirst) post(s, thread);
-        return go(kPosterDone);
+        return go(kPostLate);
       case kLock:  // WaitQueue::wake_key
         return s.memory.compare_exchange(thread, kMutex, 0, 1) && go(kFind);
       case kFind:
@@ -92,6 +91,8 @@ class BlocksModel {
         return go(kUnlock);
       case kUnlock:
         s.memory.exchange(thread, kMutex, 0);
+        return go(kPostLate);
+      case kPostLate:
         if (mutation == kWakesFirst) post(s, thread);
         return go(kPosterDone);
       default:
@@ -113,7 +114,7 @@ class BlocksModel {
     switch (at) {
       case kTry:  // Admission::again: Heap::drain
         s.got = static_cast<Byte>(s.got + s.memory.exchange(0, kPosted, 0));
-        if (s.got == 2) return go(s.queued != 0 ? kLeave : kDone);
+        if (s.got == kBlocks) return go(s.queued != 0 ? kLeave : kDone);
         return go(s.queued != 0 ? kClaim : kNoteWord);
       case kNoteWord:  // Wait::announce
         s.seen = s.memory.load(0, kWord);

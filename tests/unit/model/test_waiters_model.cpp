@@ -209,7 +209,7 @@ class WaitersModel {
         return true;
       case kRelease:
       case kAsk:
-        return release(s, kReleaser, s.owned[kReleaser] == 0 ? kEnd : kBegin);
+        return release(s, kReleaser, s.owned[kReleaser] == s.releasing[kReleaser] ? kEnd : kBegin);
       default:
         return false;
     }
