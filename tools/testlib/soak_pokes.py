@@ -88,8 +88,8 @@ class Pokes(threading.Thread):
             self.counts['settings set'] += len(chosen)
         elif b'refused' in done.stderr:
             self.fail(f'{one["name"]} [{pid}]: set {chosen}: {done.stderr!r}')
-        else:  # ended, no page, or too busy to answer
-            self.counts['set: not answered'] += 1
+        else:  # it has ended, or has no page; or the machine is so busy that it did not answer in time
+            self.counts['set: no answer' if b'answer' in done.stderr else 'set: no page'] += 1
 
     def top(self, pid):
         """For a second, on a terminal of its own."""

@@ -46,7 +46,8 @@ class Drawer:
         self.need, self.program = max(need, 4 * MIB), program
         chosen = {}
         for row in self.rows:
-            if live and not row['live'] or self.dice.random() < 0.4:
+            rarely = 0.15 if row['name'] == 'CAPACITY' and not live else 0.4
+            if live and not row['live'] or self.dice.random() < rarely:
                 continue
             by_hand = getattr(self, row['name'].lower(), None)
             value = by_hand() if by_hand else self.dice.choice(words(row))
@@ -78,13 +79,13 @@ class Drawer:
 
     # Short ones: with a capacity below what is needed each of many waits is in vain.
     def backoff_patience(self):
-        return self.dice.choice(['0', '1ms', '20ms', '200ms'])
+        return often(self.dice, ('0', 1), ('2ms', 3), ('20ms', 3), ('200ms', 3))
 
     def backoff_max_elapsed(self):
-        return self.dice.choice(['0', '100ms', '1s', '15s'])
+        return often(self.dice, ('0', 1), ('100ms', 3), ('1s', 3), ('15s', 3))
 
     def backoff_budget(self):
-        return self.dice.choice(['0%', '5%', '25%', '50%'])
+        return often(self.dice, ('0%', 1), ('5%', 3), ('25%', 3), ('50%', 3))
 
     def backoff_jitter(self):
         return self.dice.choice(['0', '0.5', '1'])
