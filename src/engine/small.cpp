@@ -84,6 +84,7 @@ Outcome Heap::carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint
     if (mine.carving == nullptr) return Outcome::no_memory;
   }
   Slab* const slab = mine.carving;
+  STEALTH_CHECK(!slab->listed);  // nothing is cut as long as a slab has free blocks
   std::size_t const block = size_class.block;
   std::size_t const begin = slab->carved * block;
   std::size_t const page_end = align_up(begin + block, kPage);
@@ -100,7 +101,6 @@ Outcome Heap::carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint
   reinterpret_cast<FreeBlock*>(first + (count - 1) * block)->next = nullptr;
   head = reinterpret_cast<FreeBlock*>(first);
   __atomic_store_n(&slab->carved, slab->carved + count, __ATOMIC_RELAXED);
-  if (slab->listed) slab->countdown += count;
   __atomic_store_n(&mine.carved, mine.carved + count, __ATOMIC_RELAXED);  // gather_facts() looks without the lock
   if (slab->carved == size_class.capacity) mine.carving = nullptr;
   return Outcome::done;

@@ -28,7 +28,6 @@ class SlabModel {
       "a slab leaves the partial list and not for the hollow one",
       "a slab is listed and stays in the hollow list",
       "hollow blocks do not count when a slab is listed",
-      "fresh blocks of a listed slab are not counted as out",
       "hollow blocks stay in the chain",
       "a filled slab stays in the hollow list",
       "a filled unit stays hollow",
@@ -44,7 +43,6 @@ class SlabModel {
     kNotHollowListed,
     kStaysHollowListed,
     kHollowUncounted,
-    kFreshUncounted,
     kStaysChained,
     kFilledStaysListed,
     kStaysHollow,
@@ -158,14 +156,13 @@ class SlabModel {
     return true;
   }
 
-  // Heap::carve: up to the end of the page.
+  // Heap::carve, where nothing else is free: up to the end of the page.
   [[nodiscard]] bool carve(State& s) const {
-    if (s.carved == kBlocks) return false;
+    if (s.carved == kBlocks || s.partial != 0 || s.hollow_list != 0) return false;
     int const unit = s.carved / 2;
     s.charged = static_cast<Byte>(s.charged | 1 << unit);
     put(s, blocks_of(unit), kInList);
     s.carved = static_cast<Byte>(s.carved + 2);
-    if (s.listed != 0 && mutation != kFreshUncounted) s.countdown = static_cast<Byte>(s.countdown + 2);
     return true;
   }
 
