@@ -121,7 +121,10 @@ Result explore(Model const& model) {
     for (std::size_t i = 0; i + 1 < path.size(); ++i) {
       int const move = path[i].next - 1, thread = move / kMovesOfEach;
       bool const arrives = move % kMovesOfEach == Model::kChoices;
-      result.path += std::to_string(thread) + (arrives ? "~" : "@" + std::to_string(path[i].state.at[thread])) + ' ';
+      result.path += std::to_string(thread);
+      result.path += arrives ? "~" : "@";
+      if (!arrives) result.path += std::to_string(path[i].state.at[thread]);
+      result.path += ' ';
     }
   };
   auto const enter = [&](State const& state) {
