@@ -14,6 +14,8 @@ class Mutant:
     reason: str   # what is wrong with it
     tests: tuple  # of tests/unit, as 'engine/test_engine'
     edits: tuple
+    # Of a header: the only sources in which the change matters. They are built anew, and not all that include it.
+    used_by: tuple = ()
 
 
 ENGINE, THREADS, STRESS, HOLLOW, WAITS, LISTS = (
@@ -21,8 +23,11 @@ ENGINE, THREADS, STRESS, HOLLOW, WAITS, LISTS = (
 CAPACITY, SLEEPS, GROUP, ARENA = 'capacity/test_capacity', 'capacity/test_capacity_waits', 'capacity/test_group', 'arena/test_arena'
 
 
+HAND_OUT = ('src/capacity/budget.cpp', 'tests/unit/capacity/test_queue.cpp')
+
+
 def one(name, file, tests, reason, old, new=''):
-    return Mutant(name, file, reason, tests, ((old, new),))
+    return Mutant(name, file, reason, tests, ((old, new),), HAND_OUT if file == 'capacity/wait_queue.hpp' else ())
 
 
 def several(name, file, tests, reason, *edits):
