@@ -236,8 +236,8 @@ TEST(Budget, MembersTogetherStayWithinTheCapacity) {
   std::atomic<std::uint64_t> charged{0}, refused{0};
   test::in_threads(4, [&](int index) {
     Budget& member = members[index % 2];
-    for (int i = 0; i < test::rounds(100'000); ++i) {
-      constexpr std::uint64_t kBytes = 400;
+    for (int i = 0; i < test::rounds(1'000'000); ++i) {
+      constexpr std::uint64_t kBytes = 600;
       if (!charge(member, kBytes)) {
         ++refused;
         continue;
