@@ -164,10 +164,11 @@ void PageFile::sweep(char const* own_path) const noexcept {
       return;
     if (std::memcmp(head.magic, kMagic, sizeof kMagic) != 0 || head.version != kVersion) return;
     os::ProcessWorld const& world = of.file.world_;
-    bool const same_boot = head.boot == world.boot;
+    // 0: /proc could not be read then, or cannot be now. That says nothing of others.
+    bool const other_boot = head.boot != 0 && world.boot != 0 && head.boot != world.boot;
     bool const comparable = head.pid_namespace == world.pid_namespace && head.time_namespace == world.time_namespace;
     bool const ended = comparable && os::ProcessMark(head.mark).life(of.file.mark_) == os::Life::ended;
-    if (!same_boot || ended) os::remove_file(path.view().data());
+    if (other_boot || ended) os::remove_file(path.view().data());
   });
 }
 

@@ -68,6 +68,20 @@ TEST_F(Steps, AWaitThatNeverBeganIsNotCounted) {
 }
 
 // What was granted and not used goes back: to whoever is next.
+TEST_F(Steps, AGrantThatNobodyFetchesComesBack) {
+  fill(full_at(100, 20'000));
+  Caller caller;
+  Charge charge{.level = Level::within, .account = &caller.account};
+  ASSERT_FALSE(budget_.try_charge(40, charge));
+  Wait wait(budget_, charge, {}, test::always);
+  ASSERT_EQ(wait.step(true), Verdict::again);
+  budget_.release(40);
+  EXPECT_EQ(budget_.held(), 100u) << "granted";
+  dream_.pass(kSecond);
+  budget_.release(1);
+  EXPECT_EQ(budget_.held(), 59u);
+}
+
 TEST_F(Steps, UnusedGrantsGoBack) {
   fill(full_at(100, 60'000));
   Caller caller;

@@ -335,6 +335,30 @@ TEST_F(Page, PagesOfEndedProcessesAreSwept) {
   EXPECT_TRUE(exists(name_));
 }
 
+// A process that cannot read /proc (no descriptor is left, a filter, another root) knows nothing of others' boots.
+TEST_F(Page, WhoDoesNotKnowItsBootSweepsNobody) {
+  os::ProcessWorld const world = os::ProcessWorld::own();
+  ASSERT_NE(world.boot, 0u);
+  for (bool const ours : {true, false}) {
+    fake::reset();
+    Head head = {};
+    std::memcpy(head.magic, kMagic, sizeof kMagic);
+    head.version = kVersion;
+    head.mark = os::ProcessMark::own().word();
+    head.boot = ours ? world.boot : 0;
+    head.pid_namespace = world.pid_namespace;
+    head.time_namespace = world.time_namespace;
+    std::string text(sizeof(stealth::observe::Page), '\0');
+    std::memcpy(text.data(), &head, sizeof head);
+    directory_.put(folder() + "/page-1-runs", text);
+    if (ours) fake::serve("/proc/sys/kernel/random/boot_id", "");
+    PageFile page;
+    ASSERT_EQ(page.make("program", "1.2.3", directory_.path().c_str()), Made::fine);
+    EXPECT_TRUE(exists("page-1-runs")) << ours;
+    page.remove();
+  }
+}
+
 // A folder full of strange names is looked through within bounds; one that cannot be read is none.
 TEST_F(Page, ManyNames) {
   for (int i = 0; i < 500; ++i) directory_.put(folder() + "/page-" + std::to_string(i) + std::string(200, 'n'), "");
