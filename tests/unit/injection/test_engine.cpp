@@ -189,9 +189,9 @@ void aging(Ledger& all) {
 void waits(Ledger& all) {
   test::in_threads(2, [&](int) {
     Ledger own = all;
-    for (int i = 0; i < 30; ++i) {
+    for (int i = 0; i < 50; ++i) {
       own.add(60'000);
-      if (i % 10 == 9) own.free_but(4);
+      if (i % 25 == 24) own.free_but(4);  // it alone holds more than the capacity
     }
     own.free_all();
   });
@@ -237,6 +237,7 @@ void sweep_engine(void (*work)(Ledger&), Way const& way = {}) {
   test::Shared<Figures> without_fault;
   bool const resident = way.huge_pages == HugePages::never;
   auto const start = [&](bool may_fail) {
+    fake::capture(2);  // what it says when memory is short
     g_arena.set_huge_pages(way.huge_pages);
     g_arena.set_dumpable(way.huge_pages == HugePages::never);
     EXPECT_TRUE(test::start_engine(way.start) || may_fail);
