@@ -303,7 +303,7 @@ static int sweep(struct plan* plan, int all) {
   for (const struct error* error = plan->kind->errors; error->name != NULL && bad < MOST_BAD; ++error) {
     const int first = error == plan->kind->errors;
     plan->error = error->number;
-    for (unsigned long nth = 1; nth <= calls && bad < MOST_BAD; nth += all || nth < WHOLE ? 1 : nth / (first ? 4 : 1)) {
+    for (unsigned long nth = 1; nth <= calls && bad < MOST_BAD; nth += all || nth < WHOLE ? 1 : nth / (first ? 2 : 1)) {
       for (int ever = 0; ever < 2; ++ever) {
         if (ever && error->number == EINTR) {
           continue; /* no kernel does that for ever */
