@@ -45,7 +45,7 @@ static const struct kind {
 } kinds[] = {
     {"mmap", {SYS_mmap, -1}, {E(ENOMEM), E(EPERM)}},
     {"munmap", {SYS_munmap, -1}, {E(ENOMEM)}},
-    {"mprotect", {SYS_mprotect, -1}, {E(ENOMEM), E(EACCES)}},
+    {"mprotect", {SYS_mprotect, -1}, {E(ENOMEM)}},
     {"madvise", {SYS_madvise, -1}, {E(EINVAL), E(ENOMEM), E(EAGAIN)}},
     {"mremap", {SYS_mremap, -1}, {E(ENOMEM), E(EFAULT), E(EINVAL)}},
     {"futex", {SYS_futex, -1}, {E(EINTR), E(EAGAIN), E(ENOSYS)}},

@@ -202,9 +202,9 @@ void aging(Ledger& all) {
 void waits(Ledger& all) {
   test::in_threads(2, [&](int) {
     Ledger own = all;
-    for (int i = 0; i < 50; ++i) {
+    for (int i = 0; i < 25; ++i) {
       own.add(60'000);
-      if (i % 25 == 24) own.free_but(4);  // it alone holds more than the capacity
+      if (i == 22) own.free_but(4);  // it alone wants more than the capacity
     }
     own.free_all();
   });
