@@ -108,10 +108,6 @@ TEST_F(BufferFailures, Madvise) { fail_everywhere(SYS_madvise, EINVAL); }
 TEST_F(BufferFailures, Mlock) { fail_everywhere(SYS_mlock2, ENOMEM); }
 TEST_F(BufferFailures, Munlock) { fail_everywhere(SYS_munlock, EPERM); }
 TEST_F(BufferFailures, Futex) { fail_everywhere(SYS_futex, ENOSYS); }
-TEST_F(BufferFailures, FutexSignal) { fail_everywhere(SYS_futex, EINTR); }
-TEST_F(BufferFailures, MadviseBusy) { fail_everywhere(SYS_madvise, EAGAIN); }
-TEST_F(BufferFailures, MmapForbidden) { fail_everywhere(SYS_mmap, EPERM); }
-TEST_F(BufferFailures, MprotectForbidden) { fail_everywhere(SYS_mprotect, EACCES); }
 TEST_F(BufferFailures, Prlimit) { fail_everywhere(SYS_prlimit64, EPERM); }
 
 // As many addresses as there are, if not as many as were asked for.

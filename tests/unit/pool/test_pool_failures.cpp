@@ -109,14 +109,7 @@ TEST_F(PoolFailures, MadviseUnknown) { fail_everywhere(SYS_madvise, EINVAL); }
 TEST_F(PoolFailures, Mlock) { fail_everywhere(SYS_mlock2, ENOMEM); }
 TEST_F(PoolFailures, Munlock) { fail_everywhere(SYS_munlock, EPERM); }
 TEST_F(PoolFailures, Membarrier) { fail_everywhere(SYS_membarrier, EPERM); }
-TEST_F(PoolFailures, MembarrierUnknown) { fail_everywhere(SYS_membarrier, ENOSYS); }
 TEST_F(PoolFailures, Futex) { fail_everywhere(SYS_futex, ENOSYS); }
-TEST_F(PoolFailures, FutexSignal) { fail_everywhere(SYS_futex, EINTR); }
-TEST_F(PoolFailures, MmapForbidden) { fail_everywhere(SYS_mmap, EPERM); }
-TEST_F(PoolFailures, MprotectForbidden) { fail_everywhere(SYS_mprotect, EACCES); }
-TEST_F(PoolFailures, MlockBusy) { fail_everywhere(SYS_mlock2, EAGAIN); }
-TEST_F(PoolFailures, Sysinfo) { fail_everywhere(SYS_sysinfo, EPERM); }
-TEST_F(PoolFailures, Prlimit) { fail_everywhere(SYS_prlimit64, EPERM); }
 
 TEST_F(PoolFailures, FailedPreallocationReleasesAllAndThrows) {
   std::uint64_t const before = held();
