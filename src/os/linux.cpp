@@ -288,6 +288,15 @@ void close_file(int file) noexcept { sys(SYS_close, file); }
 
 bool remove_file(char const* path) noexcept { return sys(SYS_unlinkat, AT_FDCWD, address(path), 0) == 0; }
 
+bool is_left_alone(char const* path, std::uint64_t ns) noexcept {
+  struct stat facts;
+  if (sys(SYS_newfstatat, AT_FDCWD, address(path), address(&facts), AT_SYMLINK_NOFOLLOW) != 0) return false;
+  std::uint64_t const written = static_cast<std::uint64_t>(facts.st_mtim.tv_sec) * 1'000'000'000 +
+                                static_cast<std::uint64_t>(facts.st_mtim.tv_nsec);
+  std::uint64_t const now = realtime_ns();
+  return S_ISREG(facts.st_mode) && facts.st_uid == user_id() && now > written && now - written >= ns;
+}
+
 bool for_each_name(char const* directory, void* context, void (*each)(void*, std::string_view) noexcept) noexcept {
   struct Entry {  // getdents64(2)
     std::uint64_t inode, offset;

@@ -106,6 +106,8 @@ int create_file(char const* path) noexcept;
 int create_new_file(char const* path) noexcept;
 void close_file(int file) noexcept;
 bool remove_file(char const* path) noexcept;
+// Whether it is a regular file of this user's that nobody has written to for so long.
+[[nodiscard]] bool is_left_alone(char const* path, std::uint64_t ns) noexcept;
 // Calls `each` with the names in a directory, some four thousand at most. False where it cannot be read.
 bool for_each_name(char const* directory, void* context,
                    void (*each)(void* context, std::string_view name) noexcept) noexcept;

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <cerrno>
 #include <cstring>
@@ -286,6 +287,24 @@ TEST_F(Page, NoRoomOrNoPlace) {
   EXPECT_EQ(make(), Made::exposed);
   ASSERT_EQ(chmod((directory_ / folder()).c_str(), 0700), 0);
   EXPECT_EQ(make(), Made::fine);
+}
+
+// Whoever was killed while he made a file, a page or a group's, leaves one that says nothing yet.
+TEST_F(Page, DraftsThatNobodyFinishesAreSwept) {
+  directory_.put(folder() + "/page-1-2~3", "");
+  directory_.put(folder() + "/group.1-2-3-4~5", std::string(5000, '\0'));
+  directory_.put(folder() + "/page-1-2~4", "");
+  directory_.put(folder() + "/group.1-2-3-4", "");
+  for (char const* const old : {"page-1-2~3", "group.1-2-3-4~5", "group.1-2-3-4"}) {
+    timespec const times[2] = {{0, UTIME_NOW}, {time(nullptr) - 120, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, (directory_ / folder() + "/" + old).c_str(), times, 0), 0);
+  }
+  ASSERT_EQ(make(), Made::fine);
+  EXPECT_FALSE(exists("page-1-2~3"));
+  EXPECT_FALSE(exists("group.1-2-3-4~5"));
+  EXPECT_TRUE(exists("page-1-2~4")) << "somebody may be at it right now";
+  EXPECT_TRUE(exists("group.1-2-3-4")) << "a group's file is its members'";
+  page_.remove();
 }
 
 TEST_F(Page, PagesOfEndedProcessesAreSwept) {
