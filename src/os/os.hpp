@@ -97,6 +97,7 @@ long read_file(char const* path, char* into, std::size_t capacity) noexcept;
 int open_to_read(char const* path) noexcept;
 // Bytes read, 0 at the end, or -errno; a signal does not end it.
 long read_some(int file, char* into, std::size_t capacity) noexcept;
+// False on failure. Where nobody reads, or beyond RLIMIT_FSIZE, that is all: no signal comes of it.
 bool write_all(int file, char const* text, std::size_t bytes) noexcept;
 // Creates or cuts a regular file that only this user may read, never through a link; a descriptor or -errno.
 int create_file(char const* path) noexcept;
