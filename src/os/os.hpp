@@ -74,6 +74,10 @@ enum class Copied : std::uint8_t { all, cut, refused };  // refused: the kernel 
 // Whether the process's first thread acts as the same user as the calling one; true where /proc does not tell.
 [[nodiscard]] bool acts_as_first_thread() noexcept;
 void yield() noexcept;
+// No signal interrupts this thread until unblock_signals() has what was returned; kNotBlocked: that was refused.
+inline constexpr std::uint64_t kNotBlocked = ~std::uint64_t{0};  // no thread can have blocked SIGKILL
+[[nodiscard]] std::uint64_t block_signals() noexcept;
+void unblock_signals(std::uint64_t before) noexcept;
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 // Since 1970, as people and other machines tell the time.
 [[nodiscard]] std::uint64_t realtime_ns() noexcept;
