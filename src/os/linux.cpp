@@ -16,6 +16,7 @@
 
 #include "os/internal.hpp"
 #include "os/os.hpp"
+#include "os/write_signals.hpp"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -254,8 +255,9 @@ long read_file(char const* path, char* into, std::size_t capacity) noexcept {
 }
 
 bool write_all(int file, char const* text, std::size_t bytes) noexcept {
+  WithoutWriteSignals signals;
   while (bytes > 0) {
-    long const wrote = sys(SYS_write, file, address(text), number(bytes));
+    long const wrote = signals.answered(sys(SYS_write, file, address(text), number(bytes)));
     if (wrote == -EINTR) continue;
     if (wrote <= 0) return false;
     text += wrote;

@@ -11,6 +11,7 @@
 
 #include "os/internal.hpp"
 #include "os/os.hpp"
+#include "os/write_signals.hpp"
 
 namespace stealth::os {
 namespace {
@@ -41,14 +42,16 @@ long despite_signals(long call, Arguments... arguments) {
 
 // Gives the file its size and all its blocks: 0 or -errno.
 long allocate(int file, std::size_t bytes) {
-  long const result = despite_signals(SYS_fallocate, file, 0, 0, number(bytes));
+  WithoutWriteSignals signals;  // for the writes after it as well: who is refused here does not come to them
+  long const result = signals.answered(despite_signals(SYS_fallocate, file, 0, 0, number(bytes)));
   if (result != -EOPNOTSUPP && result != -ENOSYS) return result;
   struct stat facts;
   if (!facts_of(file, facts)) return -EIO;
   static constexpr char kZeros[4096] = {};
   for (std::size_t at = static_cast<std::size_t>(facts.st_size); at < bytes;) {
     std::size_t const rest = bytes - at < sizeof kZeros ? bytes - at : sizeof kZeros;
-    long const wrote = despite_signals(SYS_pwrite64, file, address(kZeros), number(rest), number(at));
+    long const wrote =
+        signals.answered(despite_signals(SYS_pwrite64, file, address(kZeros), number(rest), number(at)));
     if (wrote <= 0) return wrote == 0 ? -ENOSPC : wrote;
     at += static_cast<std::size_t>(wrote);
   }
