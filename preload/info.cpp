@@ -1,9 +1,11 @@
 // The C library's questions about the heap: mallinfo and its kin, and malloc_trim.
 #include <malloc.h>
+#include <pthread.h>
 
 #include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <new>
 
 #include "engine/outside.hpp"
 #include "statistics.hpp"
@@ -27,6 +29,22 @@ struct mallinfo2 gather() {
   info.fordblks = info.arena > info.uordblks ? info.arena - info.uordblks : 0;
   info.keepcost = s.free_dirty;
   return info;
+}
+
+// 0, or -1 with errno. The stream may be anybody's: it may wait, and ask for figures itself. So the text is in memory
+// of its own, and no lock is held while it is written.
+int write_info(FILE* stream) {
+  void* const memory = stealth::os::map(sizeof(stealth::StatisticsBuffer));
+  if (memory == nullptr) {
+    errno = ENOMEM;
+    return -1;
+  }
+  auto* const text = new (memory) stealth::StatisticsBuffer;
+  stealth::write_xml(*text);
+  std::size_t const length = text->view().size();
+  bool const whole = std::fwrite(text->view().data(), 1, length, stream) == length;
+  stealth::os::unmap(memory, sizeof(stealth::StatisticsBuffer));
+  return whole ? 0 : -1;
 }
 
 int cut(std::size_t n) { return n > INT_MAX ? INT_MAX : static_cast<int>(n); }
@@ -69,11 +87,11 @@ STEALTH_EXPORT int malloc_info(int options, FILE* stream) noexcept {
     errno = EINVAL;
     return -1;
   }
-  stealth::StatisticsBuffer& text = stealth::statistics_buffer();
-  stealth::write_xml(text);
-  bool const whole = std::fwrite(text.view().data(), 1, text.view().size(), stream) == text.view().size();
-  stealth::release_statistics_buffer();
-  return whole ? 0 : -1;
+  int state = 0;  // a thread that is cancelled is so in a write
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+  int const result = write_info(stream);
+  pthread_setcancelstate(state, nullptr);
+  return result;
 }
 
 STEALTH_EXPORT void malloc_stats() noexcept {

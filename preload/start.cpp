@@ -6,6 +6,9 @@
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <unistd.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
 #include <cerrno>
 
 #include <atomic>
@@ -28,6 +31,13 @@
 #include "statistics.hpp"
 #include "steering.hpp"
 #include "unwinder.hpp"
+
+// glibc's, which no header declares.
+extern "C" {
+void _IO_list_lock() __attribute__((weak));
+void _IO_list_unlock() __attribute__((weak));
+void _IO_list_resetlock() __attribute__((weak));
+}
 
 namespace stealth {
 
@@ -105,8 +115,30 @@ std::size_t reservation_bytes() {
   return left == os::kUnlimited ? kReservation : static_cast<std::size_t>(min<std::uint64_t>(kReservation, left / 2));
 }
 
+// Between the handlers no signal comes in: a signal's handler that forks as well would find locks that its own thread
+// has, and is in the middle of taking. Written with these held.
+constinit std::uint64_t g_signals_before_fork = os::kNotBlocked;
+constinit bool g_holds_streams = false;
+
+// glibc's fork takes the lock of its list of streams after our locks. Whoever flushes all streams has that one, and
+// waits for the lock of one whose owner may be in malloc, where he waits for ours. So it comes first; it is recursive.
+// While there is one thread nobody can be in the way.
+bool lock_streams() {
+#if __has_include(<sys/single_threaded.h>)
+  if (_IO_list_lock == nullptr || _IO_list_resetlock == nullptr || __libc_single_threaded != 0) return false;
+  _IO_list_lock();
+  return true;
+#else
+  return false;
+#endif
+}
+
 void before_fork() {
+  std::uint64_t const before = os::block_signals();
+  bool const streams = lock_streams();
   control_before_fork();
+  g_signals_before_fork = before;
+  g_holds_streams = streams;
   fork_prepare();
   observe::profile::fork_prepare();
 }
@@ -114,10 +146,15 @@ void before_fork() {
 void after_fork_in_parent() {
   observe::profile::fork_in_parent();
   fork_in_parent();
+  std::uint64_t const before = g_signals_before_fork;
+  bool const streams = g_holds_streams;
   control_after_fork_in_parent();
+  if (streams) _IO_list_unlock();
+  os::unblock_signals(before);
 }
 
 void after_fork_in_child() {
+  if (g_holds_streams) _IO_list_resetlock();
   observe::profile::fork_in_child();
   fork_in_child();
   control_after_fork_in_child();
@@ -125,6 +162,7 @@ void after_fork_in_child() {
   reset_statistics_buffer();
   g_owning_process = os::process_id();
   unwinder_fork_in_child();
+  os::unblock_signals(g_signals_before_fork);
 }
 
 void start_engine() {

@@ -28,6 +28,8 @@ bool Arena::map_afresh(Run const* run, std::uint32_t slots) noexcept {
   char* const memory = memory_of(run);
   std::size_t const bytes = std::size_t{slots} << kSlotShift;
   forget_huge_pages(slot_of(run), slots);
+  // After a refusal nobody may touch it any more: what is in it goes while it is certainly ours.
+  if (dirty_pages(slot_of(run), slots) != 0) static_cast<void>(os::purge(memory, bytes));
   bool const usable = os::map_afresh(memory, bytes) || os::fill_hole(memory, bytes, true);
   if (usable) {
     prepare_mapping(memory, bytes);
@@ -197,6 +199,8 @@ Moved Arena::move(Run* from, Run* to, std::uint32_t slots) noexcept {
   if (!moves_ || moved_runs_ >= kMostMoved || (may_be_several && !moves_several_)) return Moved::not_at_all;
   std::uint32_t const target = slot_of(to);
   std::size_t const bytes = std::size_t{slots} << kSlotShift;
+  // For the same reason as in map_afresh().
+  if (dirty_pages(target, slots) != 0) static_cast<void>(os::purge(memory_of(to), bytes));
   if (!os::move_pages(memory_of(from), memory_of(to), bytes)) {
     moves_several_ = false;
     // What is there now, if it is no hole, may be ours or, in the worst case, somebody else's: then it is not touched

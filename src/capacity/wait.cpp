@@ -18,6 +18,8 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::uint64_t kEpisodeNs = 10'000'000'000;
 
 constexpr std::uint64_t kCgroupHope = 16;
+// A sleep that ends so much later than it should was not one: the process was stopped (SIGSTOP, a frozen container).
+constexpr std::uint64_t kStoppedFromNs = 1'000'000'000;
 
 bool single_threaded() {
 #if __has_include(<sys/single_threaded.h>)
@@ -136,7 +138,12 @@ void Wait::sleep(std::uint64_t ns) noexcept {
   }
   if (!joined_) static_cast<void>(budget_.queue_.leave(waiter()));
   std::uint64_t const now = os::monotonic_ns();
-  budget_.stalls_.slept(now - before);
+  // Nobody could release anything meanwhile: it is no silence, and this call has not waited for it.
+  std::uint64_t const stopped = now - before > ns + kStoppedFromNs ? now - before - ns : 0;
+  began_ns_ += stopped;
+  fed_ns_ += stopped;
+  std::uint64_t const slept = now - before - stopped;
+  budget_.stalls_.slept(slept);
   bool const mine = waiter().fed.load(std::memory_order_relaxed) != seen_fed_;
   look_at_waiter();
   if (mine || others || (for_pages_ && budget_.flow_.releases() != releases && hopeful())) {
@@ -144,8 +151,8 @@ void Wait::sleep(std::uint64_t ns) noexcept {
     account.fruitless /= 2;
   } else {
     ++fruitless_;
-    account.fruitless_time.add(now, now - before);
-    in_silence_ns_ += (now - before) / 1000 * 1000;
+    account.fruitless_time.add(now, slept);
+    in_silence_ns_ += slept / 1000 * 1000;
     if (account.fruitless < 8) ++account.fruitless;
   }
 }

@@ -94,8 +94,8 @@ struct Heap {
   std::uint64_t large_calls = 0;
   ThreadAccount account{};
   std::uint32_t flushed_epoch = 0;
-  std::uint64_t slab_bytes = 0;     // of all its slabs
-  std::uint64_t chained_bytes = 0;  // of free blocks in its slabs' chains
+  std::uint64_t slab_bytes = 0;     // == of all its slabs
+  std::uint64_t chained_bytes = 0;  // == of free blocks in its slabs' chains
   std::uint64_t fresh_bytes = 0;    // of slabs that it has taken since it last looked for pages to give back
   std::uint64_t aged_bytes = 0;     // chained_bytes, when the keeper last looked
   std::uint8_t used_tick = 0;       // of g_tick, when its thread last needed more than its lists

@@ -207,6 +207,7 @@ Outcome move_to_longer(Heap& heap, Span*& span, std::uint32_t slots, std::uint32
   if (target->slots > slots) g_arena.purge_from(target, slots);
   Moved const moved = g_arena.move(span, target, used);
   if (moved == Moved::not_at_all) g_arena.free(target);
+  if (moved == Moved::target_lost) g_arena.shrink(target, used);  // what was to be grown into is as good as before
   if (moved != Moved::pages) return Outcome::no_memory;
   Charge rest{.level = Level::over};
   static_cast<void>(g_arena.touch(target, span->pages, pages, rest));  // the rest of the last slot: cannot fail

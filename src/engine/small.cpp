@@ -84,6 +84,7 @@ Outcome Heap::carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint
     if (mine.carving == nullptr) return Outcome::no_memory;
   }
   Slab* const slab = mine.carving;
+  STEALTH_CHECK(!slab->listed);  // nothing is cut as long as a slab has free blocks
   std::size_t const block = size_class.block;
   std::size_t const begin = slab->carved * block;
   std::size_t const page_end = align_up(begin + block, kPage);
@@ -100,7 +101,6 @@ Outcome Heap::carve(std::uint32_t c, Charge& charge, FreeBlock*& head, std::uint
   reinterpret_cast<FreeBlock*>(first + (count - 1) * block)->next = nullptr;
   head = reinterpret_cast<FreeBlock*>(first);
   __atomic_store_n(&slab->carved, slab->carved + count, __ATOMIC_RELAXED);
-  if (slab->listed) slab->countdown += count;
   __atomic_store_n(&mine.carved, mine.carved + count, __ATOMIC_RELAXED);  // gather_facts() looks without the lock
   if (slab->carved == size_class.capacity) mine.carving = nullptr;
   return Outcome::done;
@@ -328,17 +328,21 @@ void Heap::release_unused(bool with_bins) noexcept {
 
 bool Heap::is_valid() const noexcept {
   if (!are_batches_valid()) return false;
+  std::uint64_t in_slabs = 0, in_chains = 0;
   for (std::uint32_t c = 1; c < g_classes.count; ++c) {
+    SizeClass const& size_class = g_classes.classes[c];
+    in_slabs += std::uint64_t{classes[c].slabs} * size_class.slots * kSlot;
     for (Slab const* slab = classes[c].partial.front(); slab != nullptr; slab = List<Slab>::next(slab)) {
       if (!slab->is_valid() || !slab->listed || slab->size_class != c || slab->heap != this) return false;
+      in_chains += std::uint64_t{slab->free_blocks() - slab->hollow_blocks} * size_class.block;
     }
     for (Slab const* slab = classes[c].hollow.front(); slab != nullptr; slab = List<Slab>::next(slab)) {
       if (!slab->is_valid() || slab->listed || slab->hollow_blocks == 0 || slab->heap != this) return false;
     }
     Slab const* const carving = classes[c].carving;
-    if (carving != nullptr && (!carving->is_valid() || carving->carved == g_classes.classes[c].capacity)) return false;
+    if (carving != nullptr && (!carving->is_valid() || carving->carved == size_class.capacity)) return false;
   }
-  return true;
+  return in_slabs == slab_bytes && in_chains == chained_bytes;
 }
 
 }  // namespace stealth

@@ -12,6 +12,9 @@ namespace stealth::observe {
 namespace {
 
 constexpr std::string_view kPrefix = "page-";
+// A draft has its name for less than a millisecond. One that nobody has written to for so long is a dead process's, or
+// that of one that was stopped just there, which then tries again.
+constexpr std::uint64_t kDraftNs = 60'000'000'000;
 constexpr int kMostSwept = 64;  // each is opened, and its process asked for: others sweep, too
 
 void put_text(char* into, std::size_t bytes, char const* text) noexcept {
@@ -142,8 +145,8 @@ void PageFile::ring() const noexcept {
   if (page != nullptr) os::ring(&page->bell);
 }
 
-// Pages that nobody took away: their processes were killed. Judged by what stands in them, not by their names alone:
-// processes of other PID namespaces may share the directory.
+// Pages that nobody took away, and drafts of anything: their processes were killed. Judged by what stands in them, not
+// by their names alone: processes of other PID namespaces may share the directory.
 void PageFile::sweep(char const* own_path) const noexcept {
   std::string_view const own(own_path);
   std::size_t const slash = own.rfind('/');
@@ -156,18 +159,23 @@ void PageFile::sweep(char const* own_path) const noexcept {
   directory << context.directory << '\0';
   os::for_each_name(directory.view().data(), &context, [](void* given, std::string_view name) noexcept {
     auto& of = *static_cast<Context*>(given);
-    if (!begins_with(name, kPrefix) || name == of.own_name || --of.left < 0) return;
+    bool const is_draft = name.find(os::SharedFile::kDraftMark) != std::string_view::npos;
+    bool const is_page = begins_with(name, kPrefix) && name != of.own_name;
+    if ((!is_draft && !is_page) || --of.left < 0) return;
     FixedText<512> path;
     path << of.directory << '/' << name << '\0';
+    if (is_draft && !path.cut() && os::is_left_alone(path.view().data(), kDraftNs)) os::remove_file(path.view().data());
+    if (!is_page) return;
     Head head;
     if (path.cut() || os::read_file(path.view().data(), reinterpret_cast<char*>(&head), sizeof head) != sizeof head)
       return;
     if (std::memcmp(head.magic, kMagic, sizeof kMagic) != 0 || head.version != kVersion) return;
     os::ProcessWorld const& world = of.file.world_;
-    bool const same_boot = head.boot == world.boot;
+    // 0: /proc could not be read then, or cannot be now. That says nothing of others.
+    bool const other_boot = head.boot != 0 && world.boot != 0 && head.boot != world.boot;
     bool const comparable = head.pid_namespace == world.pid_namespace && head.time_namespace == world.time_namespace;
     bool const ended = comparable && os::ProcessMark(head.mark).life(of.file.mark_) == os::Life::ended;
-    if (!same_boot || ended) os::remove_file(path.view().data());
+    if (other_boot || ended) os::remove_file(path.view().data());
   });
 }
 

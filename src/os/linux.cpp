@@ -16,6 +16,7 @@
 
 #include "os/internal.hpp"
 #include "os/os.hpp"
+#include "os/write_signals.hpp"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -265,8 +266,9 @@ long read_file(char const* path, char* into, std::size_t capacity) noexcept {
 }
 
 bool write_all(int file, char const* text, std::size_t bytes) noexcept {
+  WithoutWriteSignals signals;
   while (bytes > 0) {
-    long const wrote = sys(SYS_write, file, address(text), number(bytes));
+    long const wrote = signals.answered(sys(SYS_write, file, address(text), number(bytes)));
     if (wrote == -EINTR) continue;
     if (wrote <= 0) return false;
     text += wrote;
@@ -298,6 +300,15 @@ int create_new_file(char const* path) noexcept {
 void close_file(int file) noexcept { sys(SYS_close, file); }
 
 bool remove_file(char const* path) noexcept { return sys(SYS_unlinkat, AT_FDCWD, address(path), 0) == 0; }
+
+bool is_left_alone(char const* path, std::uint64_t ns) noexcept {
+  struct stat facts;
+  if (sys(SYS_newfstatat, AT_FDCWD, address(path), address(&facts), AT_SYMLINK_NOFOLLOW) != 0) return false;
+  std::uint64_t const written = static_cast<std::uint64_t>(facts.st_mtim.tv_sec) * 1'000'000'000 +
+                                static_cast<std::uint64_t>(facts.st_mtim.tv_nsec);
+  std::uint64_t const now = realtime_ns();
+  return S_ISREG(facts.st_mode) && facts.st_uid == user_id() && now > written && now - written >= ns;
+}
 
 bool for_each_name(char const* directory, void* context, void (*each)(void*, std::string_view) noexcept) noexcept {
   struct Entry {  // getdents64(2)

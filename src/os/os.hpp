@@ -76,6 +76,10 @@ enum class Copied : std::uint8_t { all, cut, refused };  // refused: the kernel 
 // Whether the process's first thread acts as the same user as the calling one; true where /proc does not tell.
 [[nodiscard]] bool acts_as_first_thread() noexcept;
 void yield() noexcept;
+// No signal interrupts this thread until unblock_signals() has what was returned; kNotBlocked: that was refused.
+inline constexpr std::uint64_t kNotBlocked = ~std::uint64_t{0};  // no thread can have blocked SIGKILL
+[[nodiscard]] std::uint64_t block_signals() noexcept;
+void unblock_signals(std::uint64_t before) noexcept;
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 // What the calling thread has spent, in the kernel, too; what it waits for a processor is not in it. 0: not to be had.
 [[nodiscard]] std::uint64_t thread_cpu_ns() noexcept;
@@ -103,6 +107,7 @@ long read_file(char const* path, char* into, std::size_t capacity) noexcept;
 int open_to_read(char const* path) noexcept;
 // Bytes read, 0 at the end, or -errno; a signal does not end it.
 long read_some(int file, char* into, std::size_t capacity) noexcept;
+// False on failure. Where nobody reads, or beyond RLIMIT_FSIZE, that is all: no signal comes of it.
 bool write_all(int file, char const* text, std::size_t bytes) noexcept;
 // Creates or cuts a regular file that only this user may read, never through a link; a descriptor or -errno.
 int create_file(char const* path) noexcept;
@@ -110,6 +115,8 @@ int create_file(char const* path) noexcept;
 int create_new_file(char const* path) noexcept;
 void close_file(int file) noexcept;
 bool remove_file(char const* path) noexcept;
+// Whether it is a regular file of this user's that nobody has written to for so long.
+[[nodiscard]] bool is_left_alone(char const* path, std::uint64_t ns) noexcept;
 // Calls `each` with the names in a directory, some four thousand at most. False where it cannot be read.
 bool for_each_name(char const* directory, void* context,
                    void (*each)(void* context, std::string_view name) noexcept) noexcept;

@@ -11,6 +11,7 @@
 
 #include "os/internal.hpp"
 #include "os/os.hpp"
+#include "os/write_signals.hpp"
 
 namespace stealth::os {
 namespace {
@@ -29,17 +30,28 @@ Outcome judge(struct stat const& facts, mode_t type) {
   return (facts.st_mode & 077) != 0 ? Outcome::exposed : Outcome::fine;
 }
 
+// A call that a signal may end before it has done anything.
+template <class... Arguments>
+long despite_signals(long call, Arguments... arguments) {
+  long result = 0;
+  do {
+    result = sys(call, arguments...);
+  } while (result == -EINTR);
+  return result;
+}
+
 // Gives the file its size and all its blocks: 0 or -errno.
 long allocate(int file, std::size_t bytes) {
-  long const result = sys(SYS_fallocate, file, 0, 0, number(bytes));
+  WithoutWriteSignals signals;  // for the writes after it as well: who is refused here does not come to them
+  long const result = signals.answered(despite_signals(SYS_fallocate, file, 0, 0, number(bytes)));
   if (result != -EOPNOTSUPP && result != -ENOSYS) return result;
   struct stat facts;
   if (!facts_of(file, facts)) return -EIO;
   static constexpr char kZeros[4096] = {};
   for (std::size_t at = static_cast<std::size_t>(facts.st_size); at < bytes;) {
     std::size_t const rest = bytes - at < sizeof kZeros ? bytes - at : sizeof kZeros;
-    long const wrote = sys(SYS_pwrite64, file, address(kZeros), number(rest), number(at));
-    if (wrote == -EINTR) continue;
+    long const wrote =
+        signals.answered(despite_signals(SYS_pwrite64, file, address(kZeros), number(rest), number(at)));
     if (wrote <= 0) return wrote == 0 ? -ENOSPC : wrote;
     at += static_cast<std::size_t>(wrote);
   }
@@ -47,11 +59,11 @@ long allocate(int file, std::size_t bytes) {
 }
 
 // Makes a whole new file and gives it the name: of nothing, or of the file with the inode `instead_of`. That the name
-// has got another meaning meanwhile is no failure. 0 or -errno.
+// has got another meaning meanwhile is no failure, nor that the draft was swept away. 0 or -errno.
 long put(int directory, SharedFileKind const& kind, std::uint64_t instead_of) {
   // Whatever has this name was left by a process of the same number that was killed right here.
   Name draft;
-  draft << kind.name << "~" << static_cast<std::uint64_t>(process_id());
+  draft << kind.name << std::string_view(&SharedFile::kDraftMark, 1) << static_cast<std::uint64_t>(process_id());
   sys(SYS_unlinkat, directory, address(draft.c_str()), 0);
   long const file =
       sys(SYS_openat, directory, address(draft.c_str()), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -59,18 +71,19 @@ long put(int directory, SharedFileKind const& kind, std::uint64_t instead_of) {
   long result = sys(SYS_fchmod, file, 0600);  // whatever the umask took away
   if (result == 0) result = allocate(static_cast<int>(file), kind.bytes);
   if (result == 0) {
-    result = sys(SYS_pwrite64, file, address(kind.head), number(kind.head_bytes), 0);
+    result = despite_signals(SYS_pwrite64, file, address(kind.head), number(kind.head_bytes), 0);
     if (result >= 0) result = static_cast<std::size_t>(result) == kind.head_bytes ? 0 : -ENOSPC;
   }
   close_file(static_cast<int>(file));
   if (result == 0 && instead_of == 0) {
     result = sys(SYS_linkat, directory, address(draft.c_str()), directory, address(kind.name), 0);
-    if (result == -EEXIST) result = 0;
+    if (result == -EEXIST || result == -ENOENT) result = 0;
   } else if (result == 0) {
     struct stat now;
     bool const stands = sys(SYS_newfstatat, directory, address(kind.name), address(&now), AT_SYMLINK_NOFOLLOW) == 0 &&
                         now.st_ino == instead_of;
     if (stands) result = sys(SYS_renameat2, directory, address(draft.c_str()), directory, address(kind.name), 0);
+    if (result == -ENOENT) result = 0;
   }
   sys(SYS_unlinkat, directory, address(draft.c_str()), 0);
   return result;

@@ -48,6 +48,9 @@ class SharedFile {
   // what this object had mapped before. Some ten system calls.
   Outcome open(SharedFileKind const& kind, char const* root = nullptr) noexcept;
 
+  // Stands in the names of files that are being made, behind what they are to be called, and in no other.
+  static constexpr char kDraftMark = '~';
+
   // Null before a fine open(). Stays mapped for ever: other threads may be using it.
   [[nodiscard]] void* mapping() const noexcept { return mapping_; }
   // One system call.

@@ -91,6 +91,18 @@ int run_body(void* body) noexcept {
 
 }  // namespace
 
+// The C library's functions for it leave out the signals that it uses itself.
+std::uint64_t block_signals() noexcept {
+  std::uint64_t const all = ~std::uint64_t{0};
+  std::uint64_t before = 0;
+  bool const blocked = sys(SYS_rt_sigprocmask, SIG_SETMASK, address(&all), address(&before), sizeof all) == 0;
+  return blocked ? before : kNotBlocked;
+}
+
+void unblock_signals(std::uint64_t before) noexcept {
+  if (before != kNotBlocked) sys(SYS_rt_sigprocmask, SIG_SETMASK, address(&before), 0, sizeof before);
+}
+
 bool Task::start(void (*body)() noexcept, void const* local, std::size_t local_bytes) noexcept {
   if (!kKnown || is_there()) return false;
   char* const own_pointer = thread_pointer();
@@ -115,17 +127,15 @@ bool Task::start(void (*body)() noexcept, void const* local, std::size_t local_b
   char* const pointer = stack_end + reach.below;
   prepare(pointer);
 
-  // The C library's functions for it leave out the signals that it uses itself.
-  std::uint64_t const all = ~std::uint64_t{0};
-  std::uint64_t before = 0;
-  if (sys(SYS_rt_sigprocmask, SIG_SETMASK, address(&all), address(&before), sizeof all) != 0) return false;
+  std::uint64_t const before = block_signals();
+  if (before == kNotBlocked) return false;
   int const saved = errno;
   auto* const id = reinterpret_cast<int*>(&id_);
   // Of libc's because it puts the new thread on its stack, with what the machine wants there; it keeps no record of it.
   // This call does not go through the door: it returns twice.
   int const result = ::clone(run_body, stack_end, kFlags, reinterpret_cast<void*>(body), id, pointer, id);
   errno = saved;
-  sys(SYS_rt_sigprocmask, SIG_SETMASK, address(&before), 0, sizeof before);
+  unblock_signals(before);
   if (result > 0) last_.store(result, std::memory_order_relaxed);
   return result > 0;
 }

@@ -55,6 +55,7 @@ BROKEN = [
     ('a stack of no numbers', line(2, f'one: 1 [1: 1] {STACK}'), 2, 'live objects'),
     ('no bracket', line(2, f'1: 1 1: 1 {STACK}'), 2, "'['"),
     ('no @', line(2, '1: 1 [1: 1] 0x1001'), 2, "'@'"),
+    ('a stack too deep', line(2, '1: 1 [1: 1] @' + ' 0x1' * 16000), 2, 'more than 1024 addresses'),
     ('no address', line(2, '1: 1 [1: 1] @'), 2, 'without addresses'),
     ('an address without 0x', line(2, '1: 1 [1: 1] @ 1001'), 2, '0x'),
     ('an address of other letters', line(2, '1: 1 [1: 1] @ 0x10g1'), 2, 'hexadecimal'),

@@ -24,7 +24,7 @@ import xml.etree.ElementTree
 
 STANDIN = "TEST_STANDIN" in os.environ
 LIMITS = {"as": resource.RLIMIT_AS, "data": resource.RLIMIT_DATA, "stack": resource.RLIMIT_STACK,
-          "nofile": resource.RLIMIT_NOFILE, "memlock": resource.RLIMIT_MEMLOCK}
+          "nofile": resource.RLIMIT_NOFILE, "memlock": resource.RLIMIT_MEMLOCK, "fsize": resource.RLIMIT_FSIZE}
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 

@@ -80,7 +80,7 @@ long Dream::wait(std::uint32_t const* word, std::uint32_t expected, std::uint64_
   dream.woken_ = false;
   while (!dream.woken_ && dream.happened(end)) {
   }
-  if (!dream.woken_) dream.now_ = end;
+  if (!dream.woken_) dream.now_ = std::max(dream.now_, end);  // what happened may have taken longer
   dream.asleep_on_ = nullptr;
   dream.sleeps.push_back({begin, dream.now_});
   return dream.woken_ ? 0 : -ETIMEDOUT;

@@ -225,6 +225,36 @@ TEST(Budget, ExactUnderThreads) {
   }
 }
 
+// Two members of a group, of two threads each: whoever charges at the same moment, all of them stay within it.
+TEST(Budget, MembersTogetherStayWithinTheCapacity) {
+  constexpr std::uint64_t kCapacity = 1000;
+  Budget members[2];
+  for (Budget& member : members) {
+    member.configure(capacity(kCapacity));
+    ASSERT_EQ(member.group().join("unit-members-" + std::to_string(getpid()), kCapacity), Group::Joined::fine);
+  }
+  std::atomic<std::uint64_t> charged{0}, refused{0};
+  test::in_threads(4, [&](int index) {
+    Budget& member = members[index % 2];
+    for (int i = 0; i < test::rounds(1'000'000); ++i) {
+      constexpr std::uint64_t kBytes = 600;
+      if (!charge(member, kBytes)) {
+        ++refused;
+        continue;
+      }
+      ASSERT_LE(charged.fetch_add(kBytes) + kBytes, kCapacity);
+      charged.fetch_sub(kBytes);
+      member.release(kBytes);
+    }
+  });
+  EXPECT_GT(refused, 0u) << "never two at once: the test says nothing";
+  for (Budget& member : members) {
+    EXPECT_EQ(member.held(), 0u);
+    EXPECT_EQ(member.group().used(), 0u);
+  }
+  for (Budget& member : members) member.group().leave();
+}
+
 TEST(Budget, PeakIsTheHighest) {
   Budget budget;
   test::in_threads(4, [&](int) {

@@ -279,6 +279,16 @@ TEST_F(GroupTest, AnnouncingToNobodyCostsNothing) {
   EXPECT_EQ(fake::count(SYS_futex), before + 1) << "the mark is gone";
 }
 
+// Who has set the mark and does not sleep yet must not find the word as it was when another one has waited since.
+TEST_F(GroupTest, AnAnnouncementIsNotUndoneByTheNextWaiter) {
+  Group group(root());
+  expect_join(group);
+  std::uint32_t const seen = group.begin_wait();
+  group.announce();
+  EXPECT_NE(group.begin_wait(), seen);
+  EXPECT_NE(*group.word(), seen);
+}
+
 // What may end a wait, announces itself: a dead member's share, another capacity, a member that leaves.
 TEST_F(GroupTest, WhatElseWakes) {
   Group group(root());

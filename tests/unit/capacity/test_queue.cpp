@@ -98,7 +98,9 @@ TEST_F(Queue, WhoDoesNotComeBackLeaves) {
   EXPECT_EQ(hand_out(30), 0u);
   b_.back_by_ns = 5 * kSecond;
   now_ = 2 * kSecond;
-  EXPECT_TRUE(queue_.hand_out(now_, [](std::uint64_t) { return true; }).any);
+  WaitQueue::Handed const handed = queue_.hand_out(now_, [](std::uint64_t) { return true; });
+  EXPECT_TRUE(handed.any);
+  EXPECT_EQ(handed.returned, 30u);
   EXPECT_EQ(wakes(b_), 1u);
   EXPECT_EQ(queue_.leave(a_), 0u) << "it has been put out, and what it had been granted returned";
   EXPECT_EQ(queue_.take_grant(b_, 20), 20u);

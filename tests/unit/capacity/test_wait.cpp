@@ -68,6 +68,20 @@ TEST_F(Steps, AWaitThatNeverBeganIsNotCounted) {
 }
 
 // What was granted and not used goes back: to whoever is next.
+TEST_F(Steps, AGrantThatNobodyFetchesComesBack) {
+  fill(full_at(100, 20'000));
+  Caller caller;
+  Charge charge{.level = Level::within, .account = &caller.account};
+  ASSERT_FALSE(budget_.try_charge(40, charge));
+  Wait wait(budget_, charge, {}, test::always);
+  ASSERT_EQ(wait.step(true), Verdict::again);
+  budget_.release(40);
+  EXPECT_EQ(budget_.held(), 100u) << "granted";
+  dream_.pass(kSecond);
+  budget_.release(1);
+  EXPECT_EQ(budget_.held(), 59u);
+}
+
 TEST_F(Steps, UnusedGrantsGoBack) {
   fill(full_at(100, 60'000));
   Caller caller;
@@ -322,6 +336,32 @@ TEST_F(Bounds, PagesAloneDoNotFeed) {
   });
   Caller caller;
   EXPECT_EQ(take(caller, 90, Verdict::refused), 150 * kMs);
+}
+
+// Whoever is stopped (SIGSTOP, a frozen container) while he waits has as much patience left when he goes on as he had:
+// those who could have released something were stopped, too.
+TEST_F(Bounds, TimeInWhichTheProcessIsStoppedIsNotWaited) {
+  CapacityLimits limits = full_at(100, 500);
+  limits.backoff.max_elapsed_ns = 700 * kMs;
+  limits.backoff.budget = 100;  // a second of any ten
+  fill(limits);
+  dream_.in(100 * kMs, [&] { dream_.pass(60 * kSecond); });
+  Caller caller;
+  std::uint64_t const took = take(caller, 10, Verdict::refused);
+  EXPECT_GE(took, 60 * kSecond + 500 * kMs - limits.backoff.max_wait_ns);
+  EXPECT_LE(took, 60 * kSecond + 500 * kMs + limits.backoff.max_wait_ns);
+  StallFacts const facts = budget_.facts();
+  EXPECT_LE(facts.longest_sleep_ns, limits.backoff.max_wait_ns);
+  EXPECT_LE(facts.waited_ns, 500 * kMs + limits.backoff.max_wait_ns);
+  EXPECT_EQ(take(caller, 10, Verdict::refused), 500 * kMs) << "of the budget no more is gone than was waited";
+}
+
+// A busy machine wakes those who sleep late, and they have slept all the same.
+TEST_F(Bounds, WakingLateIsWaiting) {
+  fill(full_at(100, 2000));
+  dream_.in(100 * kMs, [&] { dream_.pass(900 * kMs); });
+  Caller caller;
+  EXPECT_EQ(take(caller, 10, Verdict::refused), 2000 * kMs);
 }
 
 TEST_F(Bounds, NoPatienceAtAll) {

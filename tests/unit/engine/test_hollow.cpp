@@ -102,8 +102,12 @@ TEST_P(Hollow, FreePagesGoAndComeBack) {
     std::uint64_t const carved = heap().classes[size_class()].carved;
     std::uint64_t const count = hollow_blocks();
     std::vector<Block> again = test::make_blocks(count, GetParam(), 77);
-    EXPECT_EQ(heap().classes[size_class()].carved, carved);
+    HeapClass const& mine = heap().classes[size_class()];
+    EXPECT_EQ(mine.carved, carved);
     expect_consistent();
+    while (!mine.partial.empty() || !mine.hollow.empty()) again.push_back(test::make_blocks(1, GetParam(), 78)[0]);
+    EXPECT_EQ(mine.carved, carved);
+    EXPECT_EQ(g_budget.held(), held) << "all pages that went are charged again";
     for (Block const& block : blocks_) ASSERT_TRUE(test::intact(block));
     test::free_blocks(again);
     expect_consistent();

@@ -108,6 +108,51 @@ TEST_F(Remote, MoreOwnersThanPlaces) {
   }).join();
 }
 
+// One block of each of many slabs: chains as short as can be, of which the places for what goes out take so many.
+TEST_F(Remote, ChainsAreBounded) {
+  std::size_t const in_slab = g_classes.classes[serving_class(128)].capacity;
+  std::vector<Block> blocks = test::make_blocks(3 * (kBatches + kOutgoingChains) * in_slab, 128, 6);
+  std::vector<Block> rest;
+  std::uint32_t most = 0;
+  std::thread([&] {
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      if (i % in_slab != 0) {
+        rest.push_back(blocks[i]);
+        continue;
+      }
+      deallocate(blocks[i].at);
+      ASSERT_TRUE(t_thread.heap->is_valid());
+      for (Outgoing const& out : t_thread.heap->outgoing) most = std::max(most, out.chains);
+    }
+  }).join();
+  EXPECT_EQ(most, kOutgoingChains);
+  test::free_blocks(rest);
+}
+
+// The owner does nothing but drain, while two post one block after the other: none falls in between.
+TEST_F(Remote, DrainedAllTheTime) {
+  constexpr std::size_t kBlocks = 2000;
+  for (int round = 0; round < test::rounds(20); ++round) {
+    std::vector<Block> blocks = test::make_blocks(2 * kBlocks, kBatchBytes, 7);
+    std::atomic<int> posting{2};
+    std::vector<std::thread> posters;
+    for (std::size_t from : {std::size_t{0}, kBlocks}) {
+      posters.emplace_back([&, from] {
+        for (std::size_t i = from; i < from + kBlocks; ++i) deallocate(blocks[i].at);
+        --posting;
+      });
+    }
+    Heap& own = *t_thread.own;
+    while (posting != 0) {
+      Hold hold(own.lock);
+      for (int i = 0; i < 100; ++i) own.drain();
+    }
+    for (std::thread& poster : posters) poster.join();
+    trim();
+    ASSERT_EQ(census().in_use(kBatchBytes), 0u) << "a block was lost";
+  }
+}
+
 // Everybody's blocks go to everybody.
 TEST_F(Remote, ManyThreadsManyOwners) {
   for (std::size_t const most : {std::size_t{64}, std::size_t{2000}, std::size_t{40'000}}) {

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <cerrno>
 #include <cstring>
@@ -288,6 +289,24 @@ TEST_F(Page, NoRoomOrNoPlace) {
   EXPECT_EQ(make(), Made::fine);
 }
 
+// Whoever was killed while he made a file, a page or a group's, leaves one that says nothing yet.
+TEST_F(Page, DraftsThatNobodyFinishesAreSwept) {
+  directory_.put(folder() + "/page-1-2~3", "");
+  directory_.put(folder() + "/group.1-2-3-4~5", std::string(5000, '\0'));
+  directory_.put(folder() + "/page-1-2~4", "");
+  directory_.put(folder() + "/group.1-2-3-4", "");
+  for (char const* const old : {"page-1-2~3", "group.1-2-3-4~5", "group.1-2-3-4"}) {
+    timespec const times[2] = {{0, UTIME_NOW}, {time(nullptr) - 120, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, (directory_ / folder() + "/" + old).c_str(), times, 0), 0);
+  }
+  ASSERT_EQ(make(), Made::fine);
+  EXPECT_FALSE(exists("page-1-2~3"));
+  EXPECT_FALSE(exists("group.1-2-3-4~5"));
+  EXPECT_TRUE(exists("page-1-2~4")) << "somebody may be at it right now";
+  EXPECT_TRUE(exists("group.1-2-3-4")) << "a group's file is its members'";
+  page_.remove();
+}
+
 TEST_F(Page, PagesOfEndedProcessesAreSwept) {
   pid_t const child = fork();
   if (child == 0) _exit(0);
@@ -333,6 +352,30 @@ TEST_F(Page, PagesOfEndedProcessesAreSwept) {
                                  "page-7-no-page", "page-8-short", "group-9", "page-10-pipe", "page-11-folder"})
     EXPECT_TRUE(exists(name)) << name;
   EXPECT_TRUE(exists(name_));
+}
+
+// A process that cannot read /proc (no descriptor is left, a filter, another root) knows nothing of others' boots.
+TEST_F(Page, WhoDoesNotKnowItsBootSweepsNobody) {
+  os::ProcessWorld const world = os::ProcessWorld::own();
+  ASSERT_NE(world.boot, 0u);
+  for (bool const ours : {true, false}) {
+    fake::reset();
+    Head head = {};
+    std::memcpy(head.magic, kMagic, sizeof kMagic);
+    head.version = kVersion;
+    head.mark = os::ProcessMark::own().word();
+    head.boot = ours ? world.boot : 0;
+    head.pid_namespace = world.pid_namespace;
+    head.time_namespace = world.time_namespace;
+    std::string text(sizeof(stealth::observe::Page), '\0');
+    std::memcpy(text.data(), &head, sizeof head);
+    directory_.put(folder() + "/page-1-runs", text);
+    if (ours) fake::serve("/proc/sys/kernel/random/boot_id", "");
+    PageFile page;
+    ASSERT_EQ(page.make("program", "1.2.3", directory_.path().c_str()), Made::fine);
+    EXPECT_TRUE(exists("page-1-runs")) << ours;
+    page.remove();
+  }
 }
 
 // A folder full of strange names is looked through within bounds; one that cannot be read is none.

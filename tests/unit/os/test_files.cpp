@@ -1,10 +1,12 @@
 // Reading, writing and creating files.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <string>
 
 #include "fake_sys.hpp"
@@ -88,6 +90,68 @@ TEST_F(Files, WritesAllOrSaysSo) {
   EXPECT_FALSE(os::write_all(file, "abcdef", 6)) << "a write of nothing would be tried for ever";
   os::close_file(file);
   EXPECT_EQ(get("f"), "0123456789abc");
+}
+
+// A pipe that nobody reads.
+int dead_end() {
+  int ends[2] = {-1, -1};
+  EXPECT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  return ends[1];
+}
+
+bool waits_for(int signal) {
+  sigset_t pending;
+  sigemptyset(&pending);
+  return sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
+}
+
+bool is_blocked(int signal) {
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  return sigprocmask(SIG_BLOCK, nullptr, &blocked) == 0 && sigismember(&blocked, signal) == 1;
+}
+
+TEST_F(Files, NobodyReads) {  // without care, the test ends here, by SIGPIPE
+  int const file = dead_end();
+  EXPECT_FALSE(os::write_all(file, "x", 1));
+  EXPECT_FALSE(waits_for(SIGPIPE));
+  EXPECT_FALSE(is_blocked(SIGPIPE));
+  EXPECT_FALSE(is_blocked(SIGXFSZ));
+  close(file);
+}
+
+TEST_F(Files, WhatWaitsForTheProgramStaysItsOwn) {
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, SIGPIPE);
+  ASSERT_EQ(sigprocmask(SIG_BLOCK, &one, nullptr), 0);
+  int const file = dead_end();
+  EXPECT_FALSE(os::write_all(file, "x", 1));
+  EXPECT_FALSE(waits_for(SIGPIPE)) << "of our making";
+  ASSERT_EQ(raise(SIGPIPE), 0);
+  EXPECT_FALSE(os::write_all(file, "x", 1));
+  EXPECT_TRUE(waits_for(SIGPIPE)) << "the program's";
+  EXPECT_TRUE(is_blocked(SIGPIPE));
+  timespec const at_once = {0, 0};
+  EXPECT_EQ(sigtimedwait(&one, nullptr, &at_once), SIGPIPE);
+  ASSERT_EQ(sigprocmask(SIG_UNBLOCK, &one, nullptr), 0);
+  close(file);
+}
+
+TEST_F(Files, BeyondTheLimitOfAFilesSize) {  // or the test ends by SIGXFSZ
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit const small = {5, before.rlim_max};
+  int const file = os::create_file(path("f").c_str());
+  ASSERT_GE(file, 0);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  bool const written = os::write_all(file, "0123456789", 10);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(written);
+  EXPECT_FALSE(waits_for(SIGXFSZ));
+  os::close_file(file);
+  EXPECT_EQ(get("f"), "01234");
 }
 
 TEST_F(Files, CreatesForTheUserAlone) {

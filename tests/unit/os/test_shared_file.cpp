@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -184,6 +185,25 @@ TEST_F(Shared, NoRoom) {
   SharedFile other;
   fake::fail(SYS_fallocate, 1, ENOSPC);
   EXPECT_EQ(open(other), Outcome::full) << "a file with holes that cannot be filled";
+}
+
+// Without care, the test ends here, by SIGXFSZ.
+TEST_F(Shared, BeyondTheLimitOfAFilesSize) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit const small = {kBytes - 1, before.rlim_max};
+  for (bool const allocates : {true, false}) {
+    if (!allocates) fake::fail(SYS_fallocate, 1, EOPNOTSUPP);
+    SharedFile file;
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    Outcome const outcome = open(file);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    EXPECT_EQ(outcome, Outcome::failed);
+    EXPECT_EQ(file.error(), EFBIG);
+    EXPECT_EQ(file.mapping(), nullptr);
+  }
+  SharedFile file;
+  EXPECT_EQ(open(file), Outcome::fine);
 }
 
 TEST_F(Shared, FileSystemsThatCannotAllocate) {

@@ -13,6 +13,8 @@ namespace {
 constexpr std::string_view kMappings = "MAPPED_LIBRARIES:";
 // Larger ones are nobody's bytes or nanoseconds, and would overflow sums.
 constexpr std::uint64_t kLargest = std::uint64_t{1} << 52;
+// No unwinder goes so deep; and a tree of stacks is walked by functions that call themselves.
+constexpr std::size_t kDeepest = 1024;
 
 std::uint64_t count(Lines const& lines, Pieces& pieces, char const* what) {
   pieces.blanks();
@@ -59,6 +61,8 @@ void read_addresses(Lines const& lines, Pieces& pieces, Stack& stack) {
     auto const address = pieces.hex();
     if (!address || (!pieces.done() && pieces.rest().front() != ' ' && pieces.rest().front() != '\t'))
       lines.fail("an address is no hexadecimal number of at most 64 bits");
+    if (stack.addresses.size() == kDeepest)
+      lines.fail("a stack of more than " + std::to_string(kDeepest) + " addresses");
     stack.addresses.push_back(*address);
   }
   // Some unwinders end a stack with it.

@@ -1,29 +1,23 @@
-// The one entry for fuzzers, also fed by test_random.cpp: the first byte chooses a setting or the whole environment,
-// the rest is the text. What is accepted must come back the same when printed and read again; what is refused must
-// change nothing. Build it with -fsanitize=fuzzer for a fuzzer of its own.
+// Fuzz target: the parser of settings, the lists of size classes among them. The first byte chooses a setting, the
+// whole environment, or the names alone; the rest is the text. What is accepted must come back the same when printed
+// and read again; what is refused must change nothing, and be told in one line.
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 
 #include "config/globs.hpp"
 #include "config/load.hpp"
+#include "input.hpp"
 
 namespace {
 
 using namespace stealth::config;
 
-void require(bool holds) {
-  if (!holds) {
-    std::abort();
-  }
-}
-
 void check_line(std::string_view line) {
-  require(!line.empty());
+  REQUIRE(!line.empty());
   for (char const c : line) {
-    require(c >= ' ' && c <= '~');
+    REQUIRE(c >= ' ' && c <= '~');
   }
 }
 
@@ -32,7 +26,7 @@ void one_setting(Setting const& setting, std::string_view text) {
   Config config;
   Problem problem;
   if (!set(config, setting.name(), text, problem)) {
-    require(config == defaults && problem.why != Why::fine);
+    REQUIRE(config == defaults && problem.why != Why::fine);
     Line line{room};
     describe(problem, line);
     check_line(line.view());
@@ -40,9 +34,9 @@ void one_setting(Setting const& setting, std::string_view text) {
   }
   Line line{room};
   setting.print(config, line);
-  require(!line.cut());
+  REQUIRE(!line.cut());
   Config again;
-  require(set(again, setting.variable, line.view(), problem) && again == config);
+  REQUIRE(set(again, setting.variable, line.view(), problem) && again == config);
 }
 
 void environment(std::string_view text) {
@@ -84,8 +78,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     environment(text);
   } else {
     matches_only(text, "program");
-    require(edit_distance(text, text) == 0);
-    require(!nearest_setting(text).variable.empty());
+    REQUIRE(edit_distance(text, text) == 0);
+    REQUIRE(!nearest_setting(text).variable.empty());
   }
   return 0;
 }
