@@ -4,6 +4,7 @@
 
 #include "base/report.hpp"
 #include "capacity/budget.hpp"
+#include "engine/backtrace.hpp"
 #include "engine/outside.hpp"
 #include "family.hpp"
 #include "input.hpp"
@@ -57,7 +58,8 @@ void start_family() {
 
 bool begin_conditions(Conditions const& wanted) {
   if (wanted.sampled) {
-    REQUIRE(observe::profile::begin(2048, unwind, {nullptr, nullptr}));
+    tell_stacks_by(unwind, {nullptr, nullptr});
+    REQUIRE(observe::profile::begin(2048));
   }
   CapacityLimits const limits = limits_of(wanted.capacity);
   g_budget.configure(limits);

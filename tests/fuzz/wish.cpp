@@ -14,6 +14,7 @@
 #include "base/report.hpp"
 #include "capacity/budget.hpp"
 #include "config/load.hpp"
+#include "engine/backtrace.hpp"
 #include "engine/outside.hpp"
 #include "input.hpp"
 #include "observe/control_page.hpp"
@@ -100,7 +101,8 @@ void start() {
   observe::begin_control_page(g_surroundings, 0);
   std::atexit([] { observe::end_control_page(); });
   static void* some[50];
-  REQUIRE(observe::profile::begin(1, unwind, {nullptr, nullptr}));
+  tell_stacks_by(unwind, {nullptr, nullptr});
+  REQUIRE(observe::profile::begin(1));
   for (void*& one : some) one = allocate(1000);  // so that figures and dumps have something to tell
   open_page();
 }

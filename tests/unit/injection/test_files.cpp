@@ -8,6 +8,7 @@
 
 #include "capacity/group.hpp"
 #include "engine.hpp"
+#include "engine/backtrace.hpp"
 #include "observe/page_file.hpp"
 #include "observe/profile.hpp"
 #include "os/cgroup.hpp"
@@ -128,7 +129,8 @@ int unwind(void** into, int) noexcept {
 
 void use_profile(std::string const& path, bool must) {
   namespace profile = observe::profile;
-  bool const begun = profile::begin(1, unwind, {g_library, g_library + 1});
+  tell_stacks_by(unwind, {g_library, g_library + 1});
+  bool const begun = profile::begin(1);
   EXPECT_TRUE(begun || !must);
   std::vector<void*> blocks;
   for (int i = 0; i < 5; ++i) blocks.push_back(allocate(100));

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "engine.hpp"
+#include "engine/backtrace.hpp"
 #include "engine/keeper.hpp"
 #include "observe/control_page.hpp"
 #include "observe/page.hpp"
@@ -221,7 +222,8 @@ TEST(ControlPage, Profiles) {
     auto const made = [&](std::string const& file) { return unlink((folder + file).c_str()) == 0; };
     page.wish("profile heap " + name);
     EXPECT_EQ(page->answer.error, STEALTH_NOT_SUPPORTED) << "it is off";
-    ASSERT_TRUE(observe::profile::begin(1, unwind, {nullptr, nullptr}));
+    tell_stacks_by(unwind, {nullptr, nullptr});
+    ASSERT_TRUE(observe::profile::begin(1));
     std::vector<test::Block> blocks = test::make_blocks(10, 100, 1);
     page.wish("profile heap " + name);
     EXPECT_EQ(page->answer.error, 0) << page->answer.text;
