@@ -50,8 +50,8 @@ constexpr std::array<Promise, 20> contract{{
 }};
 
 // For each row, a value that is not the default.
-constexpr std::array<std::string_view, 20> other_values{"1g",   "none", "off",   "80%", "1ms",   "2s",   "3s",
-                                                        "10%",  "0.1",  "abort", "1ms", "never", "full", "off",
+constexpr std::array<std::string_view, 20> other_values{"1g",   "none", "off",   "80%", "1ms",   "2s",     "3s",
+                                                        "10%",  "0.1",  "abort", "1ms", "never", "sample", "off",
                                                         "exit", "on",   "64k",   "web", "sh",    "2"};
 
 TEST(Settings, AsTheContractSays) {
