@@ -50,8 +50,7 @@ long allocate(int file, std::size_t bytes) {
   static constexpr char kZeros[4096] = {};
   for (std::size_t at = static_cast<std::size_t>(facts.st_size); at < bytes;) {
     std::size_t const rest = bytes - at < sizeof kZeros ? bytes - at : sizeof kZeros;
-    long const wrote =
-        signals.answered(despite_signals(SYS_pwrite64, file, address(kZeros), number(rest), number(at)));
+    long const wrote = signals.answered(despite_signals(SYS_pwrite64, file, address(kZeros), number(rest), number(at)));
     if (wrote <= 0) return wrote == 0 ? -ENOSPC : wrote;
     at += static_cast<std::size_t>(wrote);
   }

@@ -9,8 +9,8 @@
 #include <sstream>
 #include <string>
 
-#include "fake_sys.hpp"
 #include "engine/backtrace.hpp"
+#include "fake_sys.hpp"
 #include "observe/dump.hpp"
 #include "os/os.hpp"
 #include "temporary.hpp"
@@ -18,8 +18,8 @@
 namespace {
 
 namespace fake = stealth::fake;
-using stealth::observe::DumpFile;
 using stealth::kMostFrames;
+using stealth::observe::DumpFile;
 using stealth::observe::Stack;
 
 class Dump : public testing::Test {

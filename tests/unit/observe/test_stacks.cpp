@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "fake_sys.hpp"
 #include "engine/backtrace.hpp"
+#include "fake_sys.hpp"
 #include "observe/stacks.hpp"
 
 namespace {
