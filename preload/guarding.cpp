@@ -81,7 +81,10 @@ void begin_guarding() noexcept {
 }
 
 void watch_faults() noexcept {
-  if (active_guard() == nullptr || g_sigaction.get()(SIGSEGV, nullptr, &g_wanted[0]) != 0) return;
+  // Both may be called first in a signal's handler, where they cannot be looked up.
+  static_cast<void>(g_signal.get());
+  auto* const real = g_sigaction.get();
+  if (active_guard() == nullptr || real(SIGSEGV, nullptr, &g_wanted[0]) != 0) return;
   g_watching.store(set_ours(g_wanted[0]) == 0, std::memory_order_release);
   // A program that brings some of these operators need not bring all of them: then what comes by one of its own may
   // leave by one of ours.

@@ -312,7 +312,7 @@ void free_block(void* p) noexcept {
   Heap* const own = own_heap();
   count_guarded(own != nullptr ? *own : g_shared_heap, -static_cast<std::int64_t>(info.block));
   info.enter(State::freed);
-  if (slab->heap == own) {
+  if (own != nullptr && slab->heap == own) {
     Hold hold(own->lock);
     quarantine(*static_cast<Lists*>(own->guarded), &info);
   } else {
