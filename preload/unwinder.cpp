@@ -54,9 +54,10 @@ void load() noexcept {
   void* const symbol = library != nullptr ? ::dlsym(library, "stealth_unwind") : nullptr;
   if (symbol == nullptr) {
     char const* const why = ::dlerror();
-    char const* const without = active_guard() != nullptr ? "STEALTH_GUARD: reports have no stacks"
-                                                          : "STEALTH_PROFILE: no stacks, so no profile";
-    report(without, ": cannot load ", path, ": ", why != nullptr ? why : "no such name in it",
+    bool const guarded = active_guard() != nullptr;
+    report(guarded ? "STEALTH_GUARD" : "STEALTH_PROFILE", ": cannot load ", path, ": ",
+           why != nullptr ? why : "no such name in it",
+           guarded ? "; no stacks in its reports" : "; no stacks, so no profile",
            "; install libunwind and libstealth-unwind.so.0 beside libstealth.so");
     g_library.store(Library::missing, std::memory_order_release);
     return;
