@@ -27,6 +27,8 @@ constinit Action g_wanted[2] = {};  // SIG_DFL
 constinit std::atomic<unsigned> g_current{0};
 constinit std::atomic<bool> g_watching{false};
 
+constexpr int kOnce = static_cast<int>(SA_RESETHAND);  // the sign bit
+
 void on_fault(int signal, siginfo_t* info, void* context) noexcept;
 
 // Ours with the flags and mask that the program chose for its own.
@@ -34,7 +36,7 @@ int set_ours(Action const& wanted) noexcept {
   Action ours = wanted;
   bool const has_own = wanted.sa_handler != SIG_DFL && wanted.sa_handler != SIG_IGN;
   ours.sa_sigaction = on_fault;
-  ours.sa_flags = has_own ? (wanted.sa_flags | SA_SIGINFO) & ~static_cast<int>(SA_RESETHAND) : SA_SIGINFO | SA_ONSTACK;
+  ours.sa_flags = has_own ? (wanted.sa_flags | SA_SIGINFO) & ~kOnce : SA_SIGINFO | SA_ONSTACK;
   return g_sigaction.get()(SIGSEGV, &ours, nullptr);
 }
 
@@ -63,7 +65,7 @@ void on_fault(int signal, siginfo_t* info, void* context) noexcept {
     g_sigaction.get()(SIGSEGV, &plain, nullptr);
     if (sent) ::raise(SIGSEGV);
   } else {
-    if ((wanted.sa_flags & SA_RESETHAND) != 0) {
+    if ((wanted.sa_flags & kOnce) != 0) {
       Action const plain = {};
       change_wanted(&plain, nullptr);
     }
