@@ -56,7 +56,7 @@ constinit int g_owning_process = 0;
 void outside_deallocate(void* p) noexcept {
   if (p == nullptr) return;
   if (bootstrap::owns(p)) return bootstrap::deallocate(p);
-  if (Guard const* const guard = active_guard(); guard != nullptr) guard->foreign(p);
+  if (Guard const* const guard = serving_guard(); guard != nullptr) guard->foreign(p);
   next::deallocate(p);
 }
 

@@ -9,9 +9,9 @@ constinit ClassList g_classes;
 constinit std::uint16_t g_bin_of[kClassesBySize + kSpanLists];
 constinit std::uint8_t g_serving[kClassesBySize];
 
-namespace {
+constinit std::atomic<std::size_t> g_counted_below{0};
 
-constinit std::atomic<bool> g_counted{false};
+namespace {
 
 constexpr std::size_t kLinearEnd = 128;
 
@@ -109,19 +109,17 @@ void hide_classes() noexcept {
 }
 
 void show_classes() noexcept {
-  // While sampling, blocks come from the lists of counted ones, and spans from the slow path.
-  bool const counted = g_counted.load(std::memory_order_relaxed);
-  std::size_t const first = counted ? kLists : 0;
   for (std::size_t i = 0; i < kClassesBySize; ++i) {
+    std::size_t const first = is_counted(i * kGranule) ? kLists : 0;
     std::size_t const bin = g_serving[i] == 0 ? 0 : (first + g_serving[i]) << kBinShift;
     __atomic_store_n(&g_bin_of[i], static_cast<std::uint16_t>(bin), __ATOMIC_RELAXED);
   }
   for (std::uint32_t i = 0; i < kSpanLists; ++i) {
-    std::size_t const bin = counted ? 0 : (kClasses + i) << kBinShift;
+    std::size_t const bin = is_counted(bytes_in_list(i)) ? 0 : (kClasses + i) << kBinShift;
     __atomic_store_n(&g_bin_of[kClassesBySize + i], static_cast<std::uint16_t>(bin), __ATOMIC_RELAXED);
   }
 }
 
-void count_blocks(bool counted) noexcept { g_counted.store(counted, std::memory_order_relaxed); }
+void count_requests_below(std::size_t bytes) noexcept { g_counted_below.store(bytes, std::memory_order_relaxed); }
 
 }  // namespace stealth

@@ -287,6 +287,7 @@ void fork_in_child() noexcept {
     return;
   }
   g_budget.after_fork_in_child();
+  windows_fork_in_child();
   end_flush_in_child();
   Heap* const own = t_thread.own;
   for_each_heap([own](Heap& heap) {

@@ -132,18 +132,20 @@ __attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t
   if (flush_requested()) answer_flush(true);
   if (keeper_wanted(t_thread.own)) [[unlikely]]
     call_keeper();
-  if (Guard const* const guard = active_guard(); guard != nullptr) [[unlikely]]
+  if (Guard const* const guard = serving_guard(); guard != nullptr) [[unlikely]]
     return guard->allocate(size, alignment, false);
+  if (window_may_open()) [[unlikely]]
+    look_for_window();
   if (size > kMaxSmall) return allocate_span(size, alignment, false);
   if (std::uint32_t const c = serving_class(size); c != 0)
-    return is_sampling() ? allocate_counted(c, alignment) : allocate_block(c, alignment);
+    return is_counted(size) ? allocate_counted(c, size, alignment) : allocate_block(c, alignment);
   return pass_on(size, alignment, false);
 }
 
 }  // namespace
 
 void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
-  if (is_sampling()) {
+  if (is_counted(size)) {
     if (void* const block = pop_counted(size); block != nullptr) return block;
   }
   return allocate_elsewhere(size, alignment);
@@ -264,7 +266,7 @@ void slow_deallocate(void* p) noexcept {
 }
 
 void slow_deallocate_as(void* p, Door door, std::size_t size, std::size_t alignment) noexcept {
-  if (Guard const* const guard = active_guard(); guard != nullptr && !t_thread.busy) {
+  if (Guard const* const guard = serving_guard(); guard != nullptr && !t_thread.busy) {
     Busy const busy;
     guard->leaves(p, {door, size, alignment});
   }

@@ -9,6 +9,7 @@
 #include "guard/blocks.hpp"
 #include "guard/canary.hpp"
 #include "guard/reports.hpp"
+#include "guard/samples.hpp"
 #include "guard/spans.hpp"
 
 namespace stealth::guard {
@@ -113,22 +114,31 @@ void foreign(void* p) noexcept {
   if (!search.mapped) report_foreign(p, "nothing is mapped there");
 }
 
-constinit Guard const kFull = {allocate, deallocate, size_of, came_by, leaves, inside, foreign};
+constinit Guard const kFull = {deallocate, size_of, allocate, came_by, leaves, inside, foreign};
+
+void begin(std::uint64_t seed) noexcept {
+  constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;
+  g_canary = seed | kNoZero;
+}
 
 }  // namespace
 
 void begin_full(std::uint64_t seed) noexcept {
-  constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;
-  g_canary = seed | kNoZero;
+  begin(seed);
   begin_blocks();
   static_cast<void>(map_traces());
   g_guard.store(&kFull, std::memory_order_release);
 }
 
+void begin_sample(std::uint64_t seed, void (*want_stacks)() noexcept) noexcept {
+  begin(seed);
+  begin_samples(want_stacks);
+}
+
 void mix_doors() noexcept { g_doors_mix.store(true, std::memory_order_relaxed); }
 
 void check_everything() noexcept {
-  if (active_guard() == nullptr || t_thread.busy) return;
+  if (serving_guard() == nullptr || t_thread.busy) return;
   Busy const busy;
   std::size_t const slots = g_arena.committed_bytes() >> kSlotShift;
   for (std::size_t slot = 0; slot < slots; ++slot) {
@@ -147,8 +157,10 @@ void explain_access(void const* address) noexcept {
   if (active_guard() == nullptr || !g_arena.contains(offset)) return;
   char* start = nullptr;
   Record const* record = nullptr;
-  bool const found =
-      word_of(address) == kGuardedBlock ? find_block(address, start, record) : find_span(address, start, record);
+  bool const is_block = word_of(address) == kGuardedBlock;
+  bool const found = serving_guard() == nullptr ? is_block && find_sample(address, start, record)
+                     : is_block                 ? find_block(address, start, record)
+                                                : find_span(address, start, record);
   if (!found) return;
   Trace touched_by = kNoTrace;
   if (!t_thread.busy) {

@@ -14,6 +14,9 @@ inline constexpr Trace kNoTrace = 0;  // nobody tells stacks, or there is no roo
 bool map_traces() noexcept;
 // Of the calling thread, which is in the slow path and holds no lock.
 [[nodiscard]] Trace trace_here() noexcept;
+// The same for a few that take turns: into one of so many places, instead of what it held.
+inline constexpr std::uint32_t kTracePlaces = 384;
+[[nodiscard]] Trace trace_here_into(std::uint32_t place) noexcept;
 // `stealth:   WHAT PLACE PLACE ...`, a line; nothing where there is no stack.
 void write_trace(Text& into, char const* what, Trace trace) noexcept;
 
