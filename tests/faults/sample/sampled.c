@@ -6,8 +6,8 @@
 #define PAGE TEST_NUMBER(size_t, sysconf(_SC_PAGESIZE))
 
 static bool is_sampled(void* block) { return malloc_usable_size(block) == SIZE; }
-static bool ends_page(const void* block) { return TEST_CAST(uintptr_t, block) % PAGE == (PAGE - SIZE) / 16 * 16; }
-static bool begins_page(const void* block) { return TEST_CAST(uintptr_t, block) % PAGE == 0; }
+static bool ends_page(const void* block) { return address_of(block) % PAGE == (PAGE - SIZE) / 16 * 16; }
+static bool begins_page(const void* block) { return address_of(block) % PAGE == 0; }
 
 /* They are drawn while a few lists are counted, and again after a rest, once the slow path has been met some times. */
 static void meet_slow_path(void) {
@@ -31,7 +31,7 @@ static void* get_sampled(bool (*is_wanted)(const void*)) {
     }
     meet_slow_path();
     if (i % 100 == 99) {
-      nap(1000);
+      usleep(1000);
     }
   }
   CHECK(0 == 1); /* one was sampled */
