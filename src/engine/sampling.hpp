@@ -12,8 +12,9 @@
 // their blocks are counted one by one; nor are small blocks where STEALTH_CLASSES is a list: none of its spans can
 // stand in for them.
 //
-// A guard's samples (STEALTH_GUARD=sample) are drawn in the same way, and what is due first is taken: for both distances
-// are exponential, it is as if each were drawn by itself. They are small ones only, and drawn in windows (windows.cpp).
+// A guard's samples (STEALTH_GUARD=sample) are drawn in the same way, and what is due first is taken: for both
+// distances are exponential, it is as if each were drawn by itself. They are small ones only, and drawn in windows
+// (windows.cpp).
 #pragma once
 
 #include "engine/slow.hpp"

@@ -101,7 +101,8 @@ extern constinit std::atomic<std::uint64_t> g_flush_until_ns;  // 0: the table i
 [[nodiscard]] inline bool flush_requested() noexcept { return g_flush_until_ns.load(std::memory_order_relaxed) != 0; }
 // Which lists malloc looks at, from now on: as wanted_count() (sampling.hpp) says.
 void publish_counting() noexcept;
-// The same, once `what`, which that depends on, has changed; for callers that must not wait. False: nothing has happened.
+// The same, once `what`, which that depends on, has changed; for callers that must not wait. False: nothing has
+// happened.
 [[nodiscard]] bool try_publish_counting(std::atomic<bool>& what, bool now) noexcept;
 void end_flush_in_child() noexcept;
 

@@ -1,7 +1,7 @@
-// STEALTH_GUARD=sample: a few small allocations, drawn by bytes in windows (engine/sampling.hpp), get a page of their own
-// between two inaccessible ones, as GWP-ASan does it. Each lies at its page's beginning or end, by chance, so that an
-// access before or beyond it meets one of those; what it leaves of the page has canary bytes next to it. A freed one's
-// page is inaccessible, and stays so as long as there is another one to be taken.
+// STEALTH_GUARD=sample: a few small allocations, drawn by bytes in windows (engine/sampling.hpp), get a page of their
+// own between two inaccessible ones, as GWP-ASan does it. Each lies at its page's beginning or end, by chance, so that
+// an access before or beyond it meets one of those; what it leaves of the page has canary bytes next to it. A freed
+// one's page is inaccessible, and stays so as long as there is another one to be taken.
 #pragma once
 
 #include "guard/state.hpp"

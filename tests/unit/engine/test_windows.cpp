@@ -1,5 +1,5 @@
-// A guard's samples are drawn in windows: as many as the bytes of so many lists deserve, then none for a while. Each test
-// has an engine of its own, in a child process.
+// A guard's samples are drawn in windows: as many as the bytes of so many lists deserve, then none for a while. Each
+// test has an engine of its own, in a child process.
 #include <cmath>
 
 #include "engine.hpp"
