@@ -5,6 +5,7 @@
 #include "engine/backtrace.hpp"
 #include "engine/keeper.hpp"
 #include "engine/registry.hpp"
+#include "engine/sampling.hpp"
 #include "engine/slow.hpp"
 #include "os/os.hpp"
 

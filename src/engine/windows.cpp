@@ -14,7 +14,7 @@ namespace {
 
 // A list holds 4 KiB at first: 1 MiB in the first window.
 constexpr std::int32_t kListsPerWindow = 256;
-constexpr std::uint32_t kFirstRestMs = 10, kLongestRestMs = 1000;
+constexpr std::uint32_t kFirstRestMs = 50, kLongestRestMs = 1000;
 // Calls of the slow path between two looks at the clock.
 constexpr std::uint8_t kCallsPerLook = 16;
 

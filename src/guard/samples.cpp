@@ -40,11 +40,12 @@ constinit std::uint32_t g_oldest = 0, g_freed_count = 0;
 constinit std::atomic<bool> g_is_made{false};
 
 constexpr std::size_t kCanaryReach = 64;  // on either side
-constexpr std::uint32_t kWindowsBeforeStacks =
-    6;  // some 0.6 seconds: what tells stacks takes half a millisecond to load
+// Some 0.7 seconds: what tells stacks takes half a millisecond to load.
+constexpr std::uint32_t kWindowsBeforeStacks = 4;
 
 static_assert(kTracePlaces == 2 * kMostSamples);
-constinit void (*g_want_stacks)() noexcept = nullptr;
+using WantStacks = void() noexcept;
+constinit WantStacks* g_want_stacks = nullptr;
 
 char* page_of(Sample const& sample) noexcept {
   auto const index = static_cast<std::size_t>(&sample - g_samples);

@@ -5,9 +5,9 @@
 #define SIZE TEST_NUMBER(size_t, 40)
 #define PAGE TEST_NUMBER(size_t, sysconf(_SC_PAGESIZE))
 
-static bool is_sampled(void* block) { return malloc_usable_size(block) == SIZE; }
-static bool ends_page(const void* block) { return address_of(block) % PAGE == (PAGE - SIZE) / 16 * 16; }
-static bool begins_page(const void* block) { return address_of(block) % PAGE == 0; }
+static int is_sampled(void* block) { return malloc_usable_size(block) == SIZE; }
+static int ends_page(const void* block) { return address_of(block) % PAGE == (PAGE - SIZE) / 16 * 16; }
+static int begins_page(const void* block) { return address_of(block) % PAGE == 0; }
 
 /* They are drawn while a few lists are counted, and again after a rest, once the slow path has been met some times. */
 static void meet_slow_path(void) {
@@ -20,7 +20,7 @@ static void meet_slow_path(void) {
   }
 }
 
-static void* get_sampled(bool (*is_wanted)(const void*)) {
+static void* get_sampled(int (*is_wanted)(const void*)) {
   for (int i = 0; i < 20000; ++i) {
     for (int j = 0; j < 1000; ++j) {
       void* block = malloc(SIZE);
@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
   require_stealth();
   CHECK(argc == 2);
   const char* fault = argv[1];
-  bool at_end = strncmp(fault, "overflow", 8) == 0 || strcmp(fault, "underflow_written") == 0;
+  int at_end = strncmp(fault, "overflow", 8) == 0 || strcmp(fault, "underflow_written") == 0;
   char* block = get_sampled(at_end ? ends_page : begins_page);
   accuse(strcmp(fault, "free_inside") == 0 ? block + 16 : block);
   if (strcmp(fault, "use_after_free") == 0) {
