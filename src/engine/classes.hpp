@@ -123,7 +123,7 @@ struct ClassRequest {
 void publish_classes();
 // Sends every malloc to the slow path, and ends that.
 void hide_classes() noexcept;
-void show_classes() noexcept;
+void show_classes(std::size_t below = ~std::size_t{0}) noexcept;  // for requests of fewer bytes
 // From the next show_classes() on, malloc looks at the lists of counted blocks (sampling.hpp) for requests of fewer
 // bytes than this, and for those of spans comes to the slow path if they are among them.
 void count_requests_below(std::size_t bytes) noexcept;

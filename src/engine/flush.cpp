@@ -40,9 +40,10 @@ namespace {
 
 // The caller holds the lock.
 void publish_wanted_count() noexcept {
-  count_requests_below(wanted_count());
+  std::size_t const before = g_counted_below.load(std::memory_order_relaxed), now = wanted_count();
+  count_requests_below(now);
   // While threads are called in, the table is put back soon anyway.
-  if (g_flush_until_ns.load(std::memory_order_relaxed) == 0) show_classes();
+  if (g_flush_until_ns.load(std::memory_order_relaxed) == 0) show_classes(max(before, now));
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ inline constexpr std::size_t kMostGuardSampled = 4 * kKiB;
 void begin_sampling(Sampler const& sampler) noexcept;
 void end_sampling() noexcept;
 
-// Once; `sampler` stays for ever.
+// Once, from the next show_classes() on; `sampler` stays for ever.
 void begin_guard_sampling(GuardSampler const& sampler) noexcept;
 
 extern constinit std::atomic<bool> g_sampling;

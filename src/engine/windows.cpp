@@ -43,7 +43,10 @@ void close_window() noexcept {
 
 void begin_guard_sampling(GuardSampler const& sampler) noexcept {
   g_guard_sampler.store(&sampler, std::memory_order_release);
-  open_window();
+  g_window_open.store(true, std::memory_order_relaxed);
+  g_lists_left.store(kListsPerWindow, std::memory_order_relaxed);
+  draw_anew();
+  count_requests_below(wanted_count());
 }
 
 GuardSampler const* guard_sampler() noexcept {

@@ -39,6 +39,11 @@ void reopened() noexcept { ++g_reopened; }
 constexpr GuardSampler kAll = {draw_all, serve, reopened};
 constexpr GuardSampler kSome = {draw, serve, reopened};
 
+void begin(GuardSampler const& sampler) {
+  begin_guard_sampling(sampler);
+  show_classes();
+}
+
 // Pairs of malloc and free, which never find a list empty but while they are counted.
 void go(int pairs, std::size_t size = kSize) {
   for (int i = 0; i < pairs; ++i) {
@@ -64,7 +69,7 @@ void expect_near(int found, double expected) { EXPECT_NEAR(found, expected, 6 * 
 TEST(Windows, WhatIsCountedIsBounded) {
   test::in_a_child([] {
     ASSERT_TRUE(start_engine({}));
-    begin_guard_sampling(kSome);
+    begin(kSome);
     go(test::rounds(200'000));
     expect_near(g_asked, kFirstWindow * kSize / kInterval);
     EXPECT_FALSE(g_window_open);
@@ -84,7 +89,7 @@ TEST(Windows, ARequestThatIsServedIsNoBlock) {
   test::in_a_child([] {
     ASSERT_TRUE(start_engine({}));
     g_serves = true;
-    begin_guard_sampling(kAll);
+    begin(kAll);
     void* const first = allocate(100);
     EXPECT_EQ(first, g_served);
     EXPECT_EQ(g_asked, 1);
@@ -100,7 +105,7 @@ TEST(Windows, ARequestThatIsServedIsNoBlock) {
 TEST(Windows, SmallOnesOnly) {
   test::in_a_child([] {
     ASSERT_TRUE(start_engine({}));
-    begin_guard_sampling(kAll);
+    begin(kAll);
     for (std::size_t const size : {kMostGuardSampled + 1, kMaxSmall, kMaxSmall + 1, std::size_t{kMiB}}) {
       go(100, size);
       EXPECT_EQ(g_asked, 0) << size;
@@ -113,7 +118,7 @@ TEST(Windows, SmallOnesOnly) {
 TEST(Windows, NoneUnderPressure) {
   test::in_a_child([] {
     ASSERT_TRUE(start_engine({.limits = test::capacity_of(8 * kMiB, 100, OnExhausted::grant)}));
-    begin_guard_sampling(kAll);
+    begin(kAll);
     std::vector<void*> held;
     while (!g_budget.under_pressure() && held.size() < 8192) held.push_back(allocate(8000));
     ASSERT_TRUE(g_budget.under_pressure());
@@ -136,7 +141,7 @@ constexpr Sampler kProfiler = {draw,
 TEST(Windows, BesideAProfile) {
   test::in_a_child([] {
     ASSERT_TRUE(start_engine({}));
-    begin_guard_sampling(kSome);
+    begin(kSome);
     begin_sampling(kProfiler);
     int const pairs = test::rounds(400'000);
     go(pairs);
@@ -157,7 +162,7 @@ TEST(Windows, BesideAProfile) {
 TEST(Windows, AForkedChildBeginsAnew) {
   test::in_a_child([] {
     ASSERT_TRUE(start_engine({}));
-    begin_guard_sampling(kSome);
+    begin(kSome);
     go(200);
     EXPECT_TRUE(g_window_open);
     fork_prepare();
@@ -171,7 +176,7 @@ TEST(Windows, AForkedChildBeginsAnew) {
 TEST(Windows, ThreadsShareThem) {
   test::in_a_child([] {
     ASSERT_TRUE(start_engine({}));
-    begin_guard_sampling(kSome);
+    begin(kSome);
     test::in_threads(4, [](int) { go(test::rounds(200'000)); });
     EXPECT_FALSE(g_window_open);
     // Lists that were begun when the last one was counted are counted, too.
