@@ -2,6 +2,9 @@
 // invariants after each.
 #include <pthread.h>
 
+#include <cstdlib>
+#include <cstring>
+
 #include "base/report.hpp"
 #include "capacity/budget.hpp"
 #include "engine/backtrace.hpp"

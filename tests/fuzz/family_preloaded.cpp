@@ -1,5 +1,7 @@
 // The target `family` as an ordinary program under LD_PRELOAD=libstealth.so: what it runs under, STEALTH_… says.
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 #include "../preload/support/test.h"
 #include "family.hpp"

@@ -117,16 +117,27 @@ TEST_F(GuardReportsDeathTest, FoundAtTheEnd) {
   deallocate(span);
 }
 
-// A block that is out of quarantine is looked at when its slab goes back, if nobody gets it before.
+TEST_F(GuardReportsDeathTest, WriteAfterFreeIsFoundWhenTheBlockIsHandedOutAgain) {
+  auto* const p = static_cast<char*>(allocate(700));
+  auto const go_round = [] {
+    for (int i = 0; i < 3000; ++i) deallocate(allocate(700));
+  };
+  EXPECT_FAULT(
+      (deallocate(p), write_at(p + 600), go_round()),
+      "write after free: byte 600 of the freed block at " + text_of(p) + " of 700 bytes (size class 768) was changed");
+  deallocate(p);
+}
+
+// Of two slabs that are empty one goes back, and its blocks are looked at though nobody gets them any more.
 TEST_F(GuardReportsDeathTest, WriteAfterFreeIsFoundWhenTheSlabGoesBack) {
   EXPECT_EXIT(
       {
-        std::vector<void*> blocks;
-        for (int i = 0; i < 2000; ++i) blocks.push_back(allocate(700));
-        for (void* const p : blocks) deallocate(p);
-        write_at(static_cast<char*>(blocks[300]) + 9);
-        for (int i = 0; i < 2000; ++i) blocks[static_cast<std::size_t>(i)] = allocate(700);
-        for (void* const p : blocks) deallocate(p);
+        std::vector<char*> blocks;
+        for (int i = 0; i < 2000; ++i) blocks.push_back(static_cast<char*>(allocate(700)));
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+          deallocate(blocks[i]);
+          if (i == 500) write_at(blocks[i] + 9);  // in the second slab
+        }
       },
       testing::KilledBySignal(SIGABRT), "^stealth: write after free: byte 9 of the freed block at 0x[0-9a-f]+ of 700");
 }
