@@ -226,7 +226,7 @@ FAULTS = [
         'if (slab->carved == shape.capacity)', 'if (slab->carved > shape.capacity)'),
     one('returned-stays', 'guard/blocks.cpp', (ROOM,), 'what other threads free is never used again',
         '  take_returned(lists);\n', '  static_cast<void>(take_returned);\n'),
-    one('never-carved-is-a-block', 'guard/blocks.cpp', (GUARD,), 'an address where no block has been yet is freed',
+    one('never-carved-is-a-block', 'guard/blocks.cpp', (ROOM,), 'an address where no block has been yet is freed',
         'within >= std::size_t{carved} * shape.block)', 'within >= std::size_t{max(carved, shape.capacity)} * shape.block)'),
     one('door-is-not-asked', 'guard/guard.cpp', (GUARD,), 'new[] may leave by delete',
         '    report_wrong_door(p, farewell.door, record);\n', '    static_cast<void>(record);\n'),

@@ -1,6 +1,7 @@
 // What fault detection keeps, and for how long: quarantine, what is charged and comes back, what happens at the
 // capacity and at the end of the range, and what becomes of blocks that are freed to a thread that is no more. Each
 // test has an engine of its own.
+#include "../engine/fault_lines.hpp"
 #include "guard/blocks.hpp"
 #include "guarded.hpp"
 
@@ -93,6 +94,18 @@ TEST(GuardQuarantine, SlabsEndAtClosedPages) {
       deallocate(first);
     }
     test::expect_sound();
+  });
+}
+
+// Behind the blocks that were handed out so far is none yet.
+TEST(GuardQuarantine, WhereNoBlockHasBeen) {
+  in_a_child([&] {
+    ASSERT_TRUE(start_guarded());
+    auto* const p = static_cast<char*>(allocate(9000));
+    char* const beyond = p + ladder_step(9008);
+    EXPECT_FAULT(deallocate(beyond), "invalid free: " + test::text_of(beyond) + " was never handed out (size class " +
+                                         std::to_string(ladder_step(9008)) + ")");
+    EXPECT_EQ(allocate(9000), beyond);
   });
 }
 
