@@ -195,7 +195,11 @@ void start_engine() {
   begin_guarding();
   publish_classes();
   permit_keeper(g_owning_process);
-  if (g_settings.profile.interval != 0) profile_each(g_settings.profile.interval);
+  if (g_settings.profile.interval != 0) {
+    profile_each(g_settings.profile.interval);
+    if (g_settings.guard == config::Guard::full)
+      report("STEALTH_PROFILE: nothing is sampled under STEALTH_GUARD=full; the profile stays empty");
+  }
   if (!preallocate())
     report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
   remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",

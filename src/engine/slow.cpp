@@ -23,7 +23,26 @@ void defer_free(void* p) {
   }
 }
 
+// The same of guarded memory, into which nothing may be written; more than there is room for stay with the program.
+constinit std::atomic<void*> g_deferred_guarded[64] = {};
+constinit std::atomic<bool> g_guarded_are_deferred{false};
+
+void defer_guarded_free(void* p) {
+  for (std::atomic<void*>& place : g_deferred_guarded) {
+    void* nobody = nullptr;
+    if (!place.compare_exchange_strong(nobody, p, std::memory_order_release, std::memory_order_relaxed)) continue;
+    return g_guarded_are_deferred.store(true, std::memory_order_release);
+  }
+}
+
 void free_in_range(void* p);
+
+void free_deferred_guarded() {
+  g_guarded_are_deferred.exchange(false, std::memory_order_acq_rel);
+  for (std::atomic<void*>& place : g_deferred_guarded) {
+    if (void* const p = place.exchange(nullptr, std::memory_order_acquire); p != nullptr) free_in_range(p);
+  }
+}
 
 void free_deferred() {
   FreeBlock* block = g_deferred.exchange(nullptr, std::memory_order_acquire);
@@ -129,6 +148,7 @@ __attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t
   if (t_thread.busy || !started()) return emergency(size, alignment);
   Busy const busy;
   if (g_deferred.load(std::memory_order_relaxed) != nullptr) free_deferred();
+  if (g_guarded_are_deferred.load(std::memory_order_relaxed)) free_deferred_guarded();
   if (flush_requested()) answer_flush(true);
   if (keeper_wanted(t_thread.own)) [[unlikely]]
     call_keeper();
@@ -182,7 +202,7 @@ __attribute__((noinline)) void deallocate_elsewhere(void* p) noexcept {
   } else if ((word ^ current->id) < kBinBytes) {
     ++current->bins[list_in(word)].room;  // the hot path took it before it found the list full
   }
-  if (t_thread.busy) return defer_free(p);
+  if (t_thread.busy) return is_guarded(word) ? defer_guarded_free(p) : defer_free(p);
   Busy const busy;
   if (flush_requested()) answer_flush(false);
   free_in_range(p);

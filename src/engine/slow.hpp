@@ -40,6 +40,8 @@ extern constinit std::atomic<bool> g_started;
 [[nodiscard]] void* allocate_block(std::uint32_t c, std::size_t alignment) noexcept;
 
 // large.cpp
+// Larger than any reservation, and small enough for slot and page numbers to fit into 32 bits.
+inline constexpr std::size_t kLargestSpan = std::size_t{1} << 43;
 [[nodiscard]] void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexcept;
 void free_span(void* p, std::size_t offset) noexcept;
 // In place or by moving pages; the difference alone is charged. no_memory: copy instead.

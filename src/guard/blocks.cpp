@@ -293,7 +293,8 @@ void* allocate_block(Heap& heap, std::size_t size, std::size_t alignment, bool z
   info->freed_by = kNoTrace;
   if (c != kNothing) {
     if (!zeroed) fill_uninitialised(block, size);
-    fill_canary(block + size, block + info->block);
+    // Up to its last word, which stands there always, and which those look at who free the next block.
+    fill_canary(block + size, block + info->block - kCanaryBytes);
   }
   info->enter(State::live);
   count_guarded(heap, static_cast<std::int64_t>(info->block));

@@ -36,7 +36,7 @@ Record& record_of(void* p) noexcept { return word_of(p) == kGuardedBlock ? block
 // Classes with a max or prealloc have counts that must be exact: they are served as without a guard.
 void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   Heap* const heap = own_heap();
-  if (heap == nullptr) return pass_on(size, alignment, zeroed);
+  if (heap == nullptr || max(size, alignment) > kLargestSpan) return pass_on(size, alignment, zeroed);
   if (size <= kMaxSmall) {
     std::uint32_t const c = serving_class(size);
     if (c == 0) return pass_on(size, alignment, zeroed);
