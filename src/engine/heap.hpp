@@ -118,7 +118,7 @@ struct Heap {
   std::atomic<std::int64_t> guarded_bytes{0};  // as large_pages
   Heap* next_heap = nullptr;                   // in the registry
 
-  // --- small blocks (small.cpp); the caller holds the lock ---
+  // --- small blocks (small.cpp, lists.cpp); the caller holds the lock ---
   // A block, and into the empty bin as many more as come at no further cost.
   [[nodiscard]] Outcome refill(std::uint32_t c, Charge& charge, void*& block) noexcept;
   // A block past the bins: for shared classes.
@@ -173,6 +173,8 @@ struct Heap {
   void drain_queue() noexcept;
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
   void give_back(Slab* slab) noexcept;
+  [[nodiscard]] bool is_mine(FreeBlock const* link, std::uint32_t c) const noexcept;
+  void check_head(std::uint32_t c) const noexcept;
   std::uint32_t push_run(std::uint32_t c, std::uint32_t most) noexcept;
   void emptied(Slab* slab) noexcept;
   void unlist(Slab* slab) noexcept;
