@@ -24,15 +24,14 @@ namespace stealth {
 class BlocksOf {
  public:
   BlocksOf(Slab const& slab, SizeClass const& c) noexcept
-      : start_(g_arena.memory_of(&slab)), bytes_(std::size_t{slab.carved} * c.block), c_(c) {}
+      : start_(reinterpret_cast<std::uintptr_t>(g_arena.memory_of(&slab))), carved_(slab.carved), c_(c) {}
   [[nodiscard]] bool contain(void const* link) const noexcept {
-    auto const within = reinterpret_cast<std::uintptr_t>(link) - reinterpret_cast<std::uintptr_t>(start_);
-    return within < bytes_ && begins_block(within, c_);
+    return c_.exact_index_of(reinterpret_cast<std::uintptr_t>(link) - start_) < carved_;
   }
 
  private:
-  char const* start_;
-  std::size_t bytes_;
+  std::uintptr_t start_;
+  std::uint32_t carved_;
   SizeClass const& c_;
 };
 

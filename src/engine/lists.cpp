@@ -44,62 +44,71 @@ void Heap::overflow(std::uint32_t c) noexcept {
     bin.room -= less;
     g_raised.fetch_sub(static_cast<std::uint64_t>(less) * size_class.block, std::memory_order_relaxed);
   }
-  check_head(c);
-  for (std::int32_t left = bin.limit / 2 - min(bin.room, 0); left > 0 && bin.head != nullptr;) {
-    std::uint32_t const count = push_run(c, static_cast<std::uint32_t>(left));
-    left -= static_cast<std::int32_t>(count);
-    overflowed += count;
-  }
+  overflowed += push_back(c, static_cast<std::uint32_t>(bin.limit / 2 - min(bin.room, 0)));
 }
 
-// Whether a link that stood in a list of the class may be what it says: a block of a slab of this heap's.
-bool Heap::is_mine(FreeBlock const* link, std::uint32_t c) const noexcept {
+// The slab of what stood in a list of the class; null where that is no block of this heap's.
+Slab* Heap::slab_of(FreeBlock const* link, std::uint32_t c) const noexcept {
   std::size_t const offset = g_arena.offset_of(link);
-  if (!g_arena.contains(offset)) return false;
+  if (!g_arena.contains(offset)) return nullptr;
   std::size_t const slot = offset >> kSlotShift;
-  SizeClass const& size_class = g_classes.classes[c];
-  return g_arena.owner_word(slot) == (id | c << kBinShift) &&
-         is_block_at(within_slab(offset, size_class), *slab_at(slot, size_class), size_class);
+  if (g_arena.owner_word(slot) != (id | c << kBinShift)) return nullptr;
+  Slab* const slab = slab_at(slot, g_classes.classes[c]);
+  return BlocksOf(*slab, g_classes.classes[c]).contain(link) ? slab : nullptr;
 }
 
-// The hot path takes what it finds; so a link that was overwritten, or a pointer that was no block when it was freed,
-// may have come to stand here.
-void Heap::check_head(std::uint32_t c) const noexcept {
+// The same of the list's first, which may be there because the hot path takes what it finds: a link that was
+// overwritten, or a pointer that was no block when it was freed.
+Slab* Heap::slab_of_head(std::uint32_t c) const noexcept {
   FreeBlock* const head = bins[c].head;
-  if (head == nullptr || is_mine(head, c)) [[likely]]
-    return;
-  if (g_arena.contains(g_arena.offset_of(head)) &&
-      g_arena.owner_word(g_arena.offset_of(head) >> kSlotShift) == (id | c << kBinShift))
+  if (Slab* const slab = slab_of(head, c); slab != nullptr) [[likely]]
+    return slab;
+  std::size_t const offset = g_arena.offset_of(head);
+  if (g_arena.contains(offset) && g_arena.owner_word(offset >> kSlotShift) == (id | c << kBinShift))
     report_bad_free(head);
   report_bad_link(nullptr, head);
 }
 
-// The blocks at the head of the list that come from the same slab, at most so many, go back to it as they are linked;
-// how many. The head is a block, and so is what it leaves there.
-std::uint32_t Heap::push_run(std::uint32_t c, std::uint32_t most) noexcept {
+// At most so many blocks of the list go back to their slabs, those of the same slab that follow each other as they are
+// linked; how many.
+std::uint32_t Heap::push_back(std::uint32_t c, std::uint32_t most) noexcept {
   Bin& bin = bins[c];
   SizeClass const& size_class = g_classes.classes[c];
-  FreeBlock* const head = bin.head;
-  Slab* const slab = slab_at(g_arena.offset_of(head) >> kSlotShift, size_class);
-  BlocksOf const blocks(*slab, size_class);
-  std::uint32_t const out = slab->blocks_out();  // no more can come back: so a list that has no end is found out
-  FreeBlock* tail = head;
-  std::uint32_t count = 1;
-  for (std::uint32_t const end = min(most, out); count < end && blocks.contain(tail->next); ++count) tail = tail->next;
-  FreeBlock* const next = tail->next;
-  if (next != nullptr) {
-    if (!is_mine(next, c)) [[unlikely]]
-      report_bad_link(tail, next);
-    // Freed twice in a row, or with one other between.
-    if (next == tail || next->next == tail) [[unlikely]]
+  std::uint32_t pushed = 0;
+  for (Slab* slab = bin.head != nullptr ? slab_of_head(c) : nullptr; slab != nullptr && pushed < most;) {
+    BlocksOf const blocks(*slab, size_class);
+    FreeBlock const* const free_already = slab->free;
+    std::uint32_t const out = slab->blocks_out();  // no more can come back: so a list that has no end is found out
+    std::uint32_t const end = min(most - pushed, out);
+    FreeBlock* const head = bin.head;
+    FreeBlock* tail = head;
+    FreeBlock* next = head->next;
+    std::uint32_t count = 1;
+    for (; count < end && blocks.contain(next) && next != free_already; ++count) {
+      tail = next;
+      next = next->next;
+    }
+    Slab* slab_of_next = nullptr;
+    if (next != nullptr) {
+      bool const is_of_slab = blocks.contain(next);
+      slab_of_next = is_of_slab ? slab : slab_of(next, c);
+      if (slab_of_next == nullptr) [[unlikely]]
+        report_bad_link(tail, next);
+      if (next == free_already) [[unlikely]]
+        report_double_free(next, size_class.block);
+      // Too many; or one twice in a row, or with another between.
+      if ((is_of_slab && count == out) || next == tail || next->next == tail) [[unlikely]]
+        report_returned_twice(*slab, head);
+    }
+    if (head == free_already || count > out) [[unlikely]]
       report_returned_twice(*slab, head);
+    bin.head = next;
+    bin.room += static_cast<std::int32_t>(count);
+    push_chain(slab, head, tail, count);
+    pushed += count;
+    slab = slab_of_next;
   }
-  if (count > out || (count == out && count < most && blocks.contain(next))) [[unlikely]]
-    report_returned_twice(*slab, head);
-  bin.head = next;
-  bin.room += static_cast<std::int32_t>(count);
-  push_chain(slab, head, tail, count);
-  return count;
+  return pushed;
 }
 
 void Heap::uncount(std::uint32_t c) noexcept {
@@ -108,7 +117,7 @@ void Heap::uncount(std::uint32_t c) noexcept {
   FreeBlock* tail = head;
   std::int32_t count = 1;
   for (; tail->next != nullptr; ++count) {
-    if (!is_mine(tail->next, c)) report_bad_link(tail, tail->next);
+    if (slab_of(tail->next, c) == nullptr) report_bad_link(tail, tail->next);
     tail = tail->next;
   }
   counted(c) = {};
@@ -121,10 +130,8 @@ void Heap::uncount(std::uint32_t c) noexcept {
 // Every block of the list goes back to its slab.
 void Heap::flush_bin(std::uint32_t c) noexcept {
   uncount(c);
-  check_head(c);
-  Bin& bin = bins[c];
-  while (bin.head != nullptr) static_cast<void>(push_run(c, ~std::uint32_t{0}));
-  bin.room = bin.limit;
+  static_cast<void>(push_back(c, ~std::uint32_t{0}));
+  bins[c].room = bins[c].limit;
 }
 
 }  // namespace stealth

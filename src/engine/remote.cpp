@@ -63,8 +63,8 @@ void Heap::dispatch_anyhow(RemoteBatch& batch) noexcept {
 bool Heap::begin_batch(RemoteBatch& batch, std::size_t slot, FreeBlock* block, std::size_t within,
                        SizeClass const& c) noexcept {
   char* const start = reinterpret_cast<char*>(block) - within;
-  std::uint32_t const limit = slab_at(slot, c)->carved_now() * c.block;
-  if (c.shared || within >= limit) return false;
+  std::uint32_t const limit = slab_at(slot, c)->carved_now();
+  if (c.shared || c.exact_index_of(within) >= limit) return false;
   if (batch.start == start && (batch.head == block || batch.tail == block)) return false;
   if (batch.start != nullptr && (batch.start != start || batch.room == 0) && !dispatch(batch)) return false;
   if (batch.start == nullptr) batch = {start, nullptr, block, c.batch, 0};
@@ -92,7 +92,7 @@ bool RemoteBatch::is_valid() const {
   std::size_t const slot = g_arena.offset_of(start) >> kSlotShift;
   SizeClass const& c = g_classes.classes[list_in(g_arena.owner_word(slot))];
   Slab const* const slab = slab_at(slot, c);
-  if (g_arena.memory_of(slab) != start || room > c.batch || limit > slab->carved_now() * c.block) return false;
+  if (g_arena.memory_of(slab) != start || room > c.batch || limit > slab->carved_now()) return false;
   std::uint32_t length = 0;
   FreeBlock const* last = nullptr;
   for (FreeBlock const* block = head; block != nullptr && length <= c.batch; block = block->next) {

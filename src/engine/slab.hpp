@@ -80,11 +80,11 @@ static_assert(kLists << kBinShift <= kSpanWord);
 
 // Whether a block begins so many bytes from its slab's start, if the slab reaches so far.
 [[nodiscard]] inline bool begins_block(std::size_t within, SizeClass const& c) {
-  return c.index_of(within) * std::size_t{c.block} == within;
+  return c.exact_index_of(within) < c.capacity;
 }
 // Whether one begins there and was handed out once.
 [[nodiscard]] inline bool is_block_at(std::size_t within, Slab const& slab, SizeClass const& c) {
-  return begins_block(within, c) && c.index_of(within) < slab.carved_now();
+  return c.exact_index_of(within) < slab.carved_now();
 }
 
 // The rest of a large allocation's descriptor.

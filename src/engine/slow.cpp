@@ -229,7 +229,7 @@ inline bool free_to_batch(Heap& heap, void* p, std::size_t offset, std::uint32_t
   if (t_thread.busy) return false;
   BusyWithBatches const busy;
   bool const fits = batch.start == static_cast<char*>(p) - within && batch.room != 0 && batch.head != p &&
-                    batch.tail != p && within < batch.limit && begins_block(within, c) && !g_budget.under_pressure();
+                    batch.tail != p && c.exact_index_of(within) < batch.limit && !g_budget.under_pressure();
   if (fits) [[likely]]
     batch.push(static_cast<FreeBlock*>(p));
   return fits;
@@ -242,7 +242,7 @@ __attribute__((noinline)) void free_to_new_batch(Heap& heap, void* p, std::size_
   if (!t_thread.busy) {
     BusyWithBatches const busy;
     std::size_t const within = within_slab(offset, c);
-    if (begins_block(within, c) && !g_budget.under_pressure() &&
+    if (!g_budget.under_pressure() &&
         heap.begin_batch(heap.batch_of(slot, c), slot, static_cast<FreeBlock*>(p), within, c))
       return;
   }

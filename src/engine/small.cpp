@@ -97,7 +97,7 @@ Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
   Bin& bin = bins[c];
   if (counted(c).head != nullptr) uncount(c);
   if (bin.head != nullptr) {  // a signal handler has freed one meanwhile, or sampling has ended
-    check_head(c);
+    static_cast<void>(slab_of_head(c));
     block = bin.head;
     bin.head = bin.head->next;
     ++bin.room;

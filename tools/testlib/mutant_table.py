@@ -57,8 +57,8 @@ REMOTE = [
     one('dispatch-overflows', 'engine/remote.cpp', (THREADS,), 'one chain more than there is room for goes out',
         'out.chains == kOutgoingChains ||', 'out.chains > kOutgoingChains ||'),
     one('batch-takes-uncarved', 'engine/remote.cpp', (ENGINE, THREADS),
-        'off by one: a block that was never handed out gets into a batch', 'within >= limit) return false;',
-        'within > limit) return false;'),
+        'off by one: a block that was never handed out gets into a batch', 'exact_index_of(within) >= limit) return false;',
+        'exact_index_of(within) > limit) return false;'),
 ]
 
 SLABS = [

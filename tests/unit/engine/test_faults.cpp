@@ -189,20 +189,22 @@ TEST_F(FullListDeathTest, APointerInsideABlock) {
 class SlabChainDeathTest : public FaultsDeathTest {
  protected:
   static constexpr std::size_t kBlock = 256;
-  // Overwrites the n-th of them, and says which it is.
-  static void damage(int n, std::uint64_t value) {
+  void SetUp() override {
     std::vector<void*> blocks;
     for (int i = 0; i < 256; ++i) blocks.push_back(allocate(kBlock));
-    void* const kept = blocks.back();
+    kept_ = blocks.back();
     blocks.pop_back();
     for (void* const block : blocks) deallocate(block);
     trim();
-    Slab* const slab = slab_at(g_arena.offset_of(kept) >> kSlotShift, g_classes.classes[serving_class(kBlock)]);
-    ASSERT_GT(slab->chained(), 10u);
+  }
+  void TearDown() override { deallocate(kept_); }
+  // The n-th of them.
+  [[nodiscard]] FreeBlock* free_block(int n) const {
+    Slab const* const slab = slab_at(g_arena.offset_of(kept_) >> kSlotShift, g_classes.classes[serving_class(kBlock)]);
+    EXPECT_GT(slab->chained(), 10u);
     FreeBlock* block = slab->free;
     for (int i = 0; i < n; ++i) block = block->next;
-    std::fprintf(stderr, "%s\n", text_of(block).c_str());
-    std::memcpy(block, &value, sizeof value);
+    return block;
   }
   static void hollow_out() {
     Hold hold(t_thread.own->lock);
@@ -211,23 +213,30 @@ class SlabChainDeathTest : public FaultsDeathTest {
   static void allocate_all() {
     for (int i = 0; i < 1000; ++i) static_cast<void>(allocate(kBlock));
   }
+  static std::string line(FreeBlock const* block, std::string const& leads_to) {
+    return "corrupted free list: the free block at " + text_of(block) + " (size class 256) leads to " + leads_to;
+  }
+
+ private:
+  void* kept_ = nullptr;
 };
-// The line must name the block that damage() has named.
-#define EXPECT_CORRUPTED(statement, leads_to)                                                             \
-  EXPECT_EXIT(static_cast<void>(statement), testing::KilledBySignal(SIGABRT),                             \
-              "^(0x[0-9a-f]+)\nstealth: corrupted free list: the free block at \\1 \\(size class 256\\) " \
-              "leads to " leads_to "\n$")
 
 TEST_F(SlabChainDeathTest, WhenItsPagesAreLookedThrough) {
   for (int const n : {0, 3}) {
-    EXPECT_CORRUPTED((damage(n, 0x4141'4141'4141'4141), hollow_out()), "0x4141414141414141, where there is no block");
-    EXPECT_CORRUPTED((damage(n, 0), hollow_out()), "nothing, where another should follow");
+    FreeBlock* const block = free_block(n);
+    EXPECT_FAULT((std::memcpy(block, "Trust me", 8), hollow_out()),
+                 line(block, "0x656d207473757254, where there is no block"));
+    EXPECT_FAULT((std::memset(block, 0, 8), hollow_out()), line(block, "nothing, where another should follow"));
+    EXPECT_FAULT((block->next = free_block(0), hollow_out()),
+                 "double free: " + text_of(free_block(0)) + " is free already (size class 256)");
   }
 }
 
 TEST_F(SlabChainDeathTest, WhenItIsHandedOut) {
-  EXPECT_CORRUPTED((damage(0, 0x4141'4141'4141'4141), allocate_all()), "0x4141414141414141, where there is no block");
-  EXPECT_CORRUPTED((damage(0, 0), allocate_all()), "nothing, where another should follow");
+  FreeBlock* const block = free_block(0);
+  EXPECT_FAULT((std::memcpy(block, "Trust me", 8), allocate_all()),
+               line(block, "0x656d207473757254, where there is no block"));
+  EXPECT_FAULT((std::memset(block, 0, 8), allocate_all()), line(block, "nothing, where another should follow"));
 }
 
 // What a signal handler has freed, and the next slow path takes in.
@@ -240,7 +249,7 @@ TEST_F(FaultsDeathTest, WrittenToBeforeItIsTakenIn) {
     t_thread.heap = t_thread.own;
     t_thread.busy = false;
     std::memcpy(p, "Trust me", 8);
-    static_cast<void>(allocate(100'000));
+    static_cast<void>(allocate(kMaxListed + 1));
   };
   EXPECT_FAULT(free_in_handler(), "corrupted free list: the free block at " + text_of(p) +
                                       " (size class 64) leads to 0x656d207473757254, where there is no block");
