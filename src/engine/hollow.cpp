@@ -77,19 +77,19 @@ std::uint64_t free_units(Slab const& slab, SizeClass const& c) {
   char const* const end = g_arena.memory_of(&slab) + std::size_t{slab.carved} * c.block;
   for (char const* at = g_arena.memory_of(&slab); at < end; at += max(c.block, kLine)) __builtin_prefetch(at);
   BlocksOf const blocks(slab, c);
-  std::uint32_t chained = slab.chained();
+  std::uint32_t to_come = slab.chained();
   FreeBlock const* before = nullptr;
-  for (FreeBlock const* block = slab.free; block != nullptr || chained != 0;
-       before = std::exchange(block, block->next)) {
+  for (FreeBlock const* block = slab.free; block != nullptr; before = std::exchange(block, block->next)) {
     if (!blocks.contain(block)) [[unlikely]]
       report_bad_link(before, block);
-    if (chained-- == 0) [[unlikely]]
+    if (to_come-- == 0) [[unlikely]]
       report_returned_twice(slab, slab.free);
     for (std::uint64_t left = units.of_block(units.index_of(block)); left != 0; left &= left - 1) {
       auto const u = static_cast<std::uint32_t>(__builtin_ctzll(left));
       if (u < count) --in_use[u];
     }
   }
+  if (to_come != 0) report_bad_link(before, nullptr);
   std::uint64_t free = 0;
   for (std::uint32_t u = 0; u < count; ++u) {
     if (in_use[u] == 0) free |= std::uint64_t{1} << u;

@@ -50,6 +50,8 @@ TEST_F(FaultsDeathTest, DoubleFreeOfAForeignBlock) {
                "double free: " + text_of(first) + " is free already (size class 64)");
   EXPECT_FAULT((deallocate(first), deallocate(second), deallocate(second)),
                "double free: " + text_of(second) + " is free already (size class 64)");
+  EXPECT_FAULT((deallocate(first), deallocate(second), deallocate(first)),
+               "double free: " + text_of(first) + " is free already (size class 64)");
   deallocate(first);
   deallocate(second);
 }
