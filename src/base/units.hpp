@@ -23,6 +23,12 @@ inline constexpr std::size_t kMinAlignment = 16;
 }
 [[nodiscard]] constexpr std::size_t align_down(std::size_t n, std::size_t alignment) { return n & ~(alignment - 1); }
 [[nodiscard]] constexpr std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
+// x * result == 1 modulo 2^64, for odd x: each step doubles the number of right bits.
+[[nodiscard]] constexpr std::uint64_t inverse_of(std::uint64_t x) {
+  std::uint64_t inverse = x;
+  for (int right = 3; right < 64; right *= 2) inverse *= 2 - x * inverse;
+  return inverse;
+}
 
 template <class T>
 [[nodiscard]] constexpr T min(T a, T b) {
