@@ -27,7 +27,7 @@ struct Farewell {
 struct Guard {
   // Null, and errno: none to be had.
   void* (*allocate)(std::size_t size, std::size_t alignment, bool zeroed) noexcept;
-  void (*deallocate)(void* p) noexcept;
+  void (*deallocate)(void* p, std::uint32_t word) noexcept;
   // What was asked for.
   std::size_t (*size_of)(void* p) noexcept;
   // That it came by another door than malloc's.

@@ -61,7 +61,7 @@ void free_in_range(void* p) {
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
   std::uint32_t const c = list_in(word);
-  if (is_span(word)) return is_guarded(word) ? active_guard()->deallocate(p) : free_span(p, offset);
+  if (is_span(word)) return is_guarded(word) ? active_guard()->deallocate(p, word) : free_span(p, offset);
 
   SizeClass const& size_class = g_classes.classes[c];
   Slab* const slab = slab_at(offset >> kSlotShift, size_class);

@@ -68,27 +68,29 @@ char* start_of(Info const* info) noexcept {
 // --- what stands in a block ---
 
 // A free one: zeros, and a canary.
-void clear(char* block, std::uint32_t bytes) noexcept {
-  std::memset(block, 0, bytes - kCanaryBytes);
-  fill_canary(block + bytes - kCanaryBytes, block + bytes);
-}
+void clear(char* block, std::uint32_t bytes) noexcept { fill_words(block, block + bytes - kCanaryBytes, 0); }
 
-char const* damage_in_free(char const* block, std::uint32_t bytes) noexcept {
-  char const* const written = written_in(block, bytes - kCanaryBytes);
-  return written != nullptr ? written : damage_in(block + bytes - kCanaryBytes, block + bytes);
+bool is_clear(char const* block, std::uint32_t bytes) noexcept {
+  return are_words(block, block + bytes - kCanaryBytes, 0) && load(block + bytes - kCanaryBytes) == g_canary;
 }
 
 void check_free(char const* block, Info const& info) noexcept {
-  if (char const* const damage = damage_in_free(block, info.block); damage != nullptr)
-    report_write_after_free(block, damage, info);
+  if (is_clear(block, info.block)) return;
+  char const* const canary = block + info.block - kCanaryBytes;
+  char const* const written = written_in(block, canary);
+  report_write_after_free(block, written != nullptr ? written : damage_in(canary, canary + kCanaryBytes), info);
+}
+
+bool is_undamaged(char const* block, Info const& info) noexcept {
+  return is_canary(block + info.size, block + info.block);
 }
 
 void check_around(GuardedSlab const* slab, std::uint32_t index, char const* block, Info const& info) noexcept {
-  if (char const* const damage = damage_in(block + info.size, block + info.block); damage != nullptr)
-    report_overflow(block, damage, info);
-  if (index == 0) return;  // an inaccessible page is before it
-  if (char const* const damage = damage_in(block - kCanaryBytes, block); damage != nullptr)
-    report_underflow(block, damage, info, block - info.block, &slab->infos()[index - 1]);
+  if (!is_undamaged(block, info)) report_overflow(block, damage_in(block + info.size, block + info.block), info);
+  // Before the first one is an inaccessible page.
+  if (index != 0 && load(block - kCanaryBytes) != g_canary)
+    report_underflow(block, damage_in(block - kCanaryBytes, block), info, block - info.block,
+                     &slab->infos()[index - 1]);
 }
 
 // --- slabs; the caller holds the heap's lock ---
@@ -152,7 +154,11 @@ Outcome carve(Heap& heap, BlockList& mine, std::uint32_t c, Charge& charge, Info
   info->door = Door::malloc;
   info->allocated_by = info->freed_by = kNoTrace;
   info->enter(State::moving);
-  if (c != kNothing) clear(block_at(slab, index), shape.block);
+  if (c != kNothing) {
+    char* const fresh = block_at(slab, index);
+    clear(fresh, shape.block);
+    store(fresh + shape.block - kCanaryBytes, g_canary);
+  }
   __atomic_store_n(&slab->carved, slab->carved + 1, __ATOMIC_RELEASE);
   ++slab->away;
   if (slab->carved == shape.capacity) mine.carving = nullptr;
@@ -202,21 +208,31 @@ void take_returned(Lists& lists) noexcept {
   while (info != nullptr) quarantine(lists, std::exchange(info, info->next));
 }
 
+// One that costs nothing; null: there is none.
+Info* take_free(BlockList& mine) noexcept {
+  GuardedSlab* const slab = mine.partial.front();
+  if (slab == nullptr) return nullptr;
+  Info* const info = slab->free;
+  slab->free = info->next;
+  ++slab->away;
+  slab->listed = slab->free != nullptr;
+  if (!slab->listed) mine.partial.remove(slab);
+  return info;
+}
+
 Outcome take(Heap& heap, Lists& lists, std::uint32_t c, Charge& charge, Info*& info) noexcept {
-  take_returned(lists);
   BlockList& mine = lists.blocks[c];
-  if (GuardedSlab* const slab = mine.partial.front(); slab != nullptr) {
-    info = slab->free;
-    slab->free = info->next;
-    ++slab->away;
-    slab->listed = slab->free != nullptr;
-    if (!slab->listed) mine.partial.remove(slab);
-    return Outcome::done;
-  }
+  if (info = take_free(mine); info != nullptr) return Outcome::done;
   Outcome const outcome = carve(heap, mine, c, charge, info);
   if (outcome == Outcome::done || mine.quarantined == 0) return outcome;
   info = take_oldest(mine);  // rather than to wait, or to refuse
   return Outcome::done;
+}
+
+Info* take_quickly(Heap& heap, Lists& lists, std::uint32_t c) noexcept {
+  Hold hold(heap.lock);
+  take_returned(lists);
+  return take_free(lists.blocks[c]);
 }
 
 // --- from pointers ---
@@ -238,7 +254,7 @@ std::uint32_t class_for(std::size_t size, std::size_t alignment) noexcept {
   if (size == 0 && alignment <= kGranule) return kNothing;
   std::uint32_t c = g_class_of[divide_up(max(size + kCanaryBytes, alignment), kGranule)];
   while (c < kMostClasses && g_shapes[c].block % alignment != 0) ++c;
-  return g_shapes[c].block == 0 ? kMostClasses : c;
+  return g_shapes[c].block == 0 ? kNoBlockClass : c;
 }
 
 Shape shape_of(std::size_t block) noexcept {
@@ -266,22 +282,23 @@ void begin_blocks() noexcept {
   }
 }
 
-bool is_block(std::size_t size, std::size_t alignment) noexcept {
-  return size <= kMostBlock && alignment <= kMostAlignment && class_for(size, alignment) != kMostClasses;
+std::uint32_t block_class(std::size_t size, std::size_t alignment) noexcept {
+  return size <= kMostBlock && alignment <= kMostAlignment ? class_for(size, alignment) : kNoBlockClass;
 }
 
-void* allocate_block(Heap& heap, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
-  std::uint32_t const c = class_for(size, alignment);
+void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   Lists* const lists = lists_of(heap);
   if (lists == nullptr) return out_of_memory();
   Trace const here = trace_here();
-  Info* info = nullptr;
-  Outcome const outcome = until_admitted(heap, {serving_class(size), &heap}, [&](Charge& charge) {
-    Hold hold(heap.lock);
-    return take(heap, *lists, c, charge, info);
-  });
-  if (outcome == Outcome::refused) return out_of_memory();
-  if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
+  Info* info = take_quickly(heap, *lists, c);
+  if (info == nullptr) {
+    Outcome const outcome = until_admitted(heap, {serving_class(size), &heap}, [&](Charge& charge) {
+      Hold hold(heap.lock);
+      return take(heap, *lists, c, charge, info);
+    });
+    if (outcome == Outcome::refused) return out_of_memory();
+    if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
+  }
   char* const block = start_of(info);
   if (info->state.load(std::memory_order_relaxed) == State::freed) {
     if (c != kNothing) check_free(block, *info);
@@ -292,25 +309,26 @@ void* allocate_block(Heap& heap, std::size_t size, std::size_t alignment, bool z
   info->allocated_by = here;
   info->freed_by = kNoTrace;
   if (c != kNothing) {
-    if (!zeroed) fill_uninitialised(block, size);
+    if (!zeroed) fill_words(block, word_of(block + size + sizeof(Word) - 1), kUninitialised);
     fill_canary(block + size, block + info->block);
   }
   info->enter(State::live);
-  count_guarded(heap, static_cast<std::int64_t>(info->block));
+  count_guarded(&heap, static_cast<std::int64_t>(info->block));
   return block;
 }
 
 void free_block(void* p) noexcept {
   Info& info = find(p);
+  if (!take_leave(p, info)) return;
   GuardedSlab* const slab = slab_of(&info);
   auto* const block = static_cast<char*>(p);
   info.freed_by = trace_here();
   if (slab->size_class != kNothing) {
     check_around(slab, index_of(slab, &info), block, info);
-    std::memset(block, 0, info.block - kCanaryBytes);
+    clear(block, info.block);
   }
   Heap* const own = own_heap();
-  count_guarded(own != nullptr ? *own : g_shared_heap, -static_cast<std::int64_t>(info.block));
+  count_guarded(own, -static_cast<std::int64_t>(info.block));
   info.enter(State::freed);
   if (own != nullptr && slab->heap == own) {
     Hold hold(own->lock);
@@ -333,8 +351,8 @@ void check_slab(std::size_t slot) noexcept {
     Info const& info = slab->infos()[i];
     char const* const block = block_at(slab, i);
     State const state = info.state.load(std::memory_order_acquire);
-    bool const damaged = (state == State::live && damage_in(block + info.size, block + info.block) != nullptr) ||
-                         (state == State::freed && damage_in_free(block, info.block) != nullptr);
+    bool const damaged =
+        (state == State::live && !is_undamaged(block, info)) || (state == State::freed && !is_clear(block, info.block));
     // Somebody may just have taken it, or given it back.
     if (!damaged || info.state.load(std::memory_order_acquire) != state) continue;
     if (state == State::live) check_around(slab, i, block, info);

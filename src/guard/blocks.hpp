@@ -20,11 +20,13 @@ inline constexpr std::size_t kMostBlock = kMaxSmall;
 inline constexpr std::size_t kMostAlignment = kPage;
 
 void begin_blocks() noexcept;
-[[nodiscard]] bool is_block(std::size_t size, std::size_t alignment) noexcept;
-[[nodiscard]] void* allocate_block(Heap& heap, std::size_t size, std::size_t alignment, bool zeroed) noexcept;
+// The class that serves a request, or kNoBlockClass.
+inline constexpr std::uint32_t kNoBlockClass = ~std::uint32_t{0};
+[[nodiscard]] std::uint32_t block_class(std::size_t size, std::size_t alignment) noexcept;
+[[nodiscard]] void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment,
+                                   bool zeroed) noexcept;
 // What is known of the one that begins there; dies where none does.
 [[nodiscard]] Record& block_record(void* p) noexcept;
-// Whose record the caller has moved.
 void free_block(void* p) noexcept;
 
 // Looks at all blocks of a slab, whatever they are in, while others are at work; dies at the first that is damaged.

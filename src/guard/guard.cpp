@@ -24,23 +24,37 @@ bool Record::leave_live() noexcept {
 }
 
 namespace {
+constinit std::atomic<bool> g_doors_mix{false};
+}
 
-std::uint32_t word_of(void const* p) noexcept {
+bool take_leave(void const* p, Record& record) noexcept {
+  if (!record.leave(State::live) && !record.leave_live()) {
+    if (record.state.load(std::memory_order_relaxed) == State::moving) return false;
+    report_double_free(p, record);
+  }
+  if (record.door != Door::malloc && !g_doors_mix.load(std::memory_order_relaxed))
+    report_wrong_door(p, Door::malloc, record);
+  return true;
+}
+
+namespace {
+
+std::uint32_t map_word_of(void const* p) noexcept {
   std::size_t const offset = g_arena.offset_of(p);
   return g_arena.contains(offset) ? g_arena.owner_word(offset >> kSlotShift) : 0;
 }
 
-Record& record_of(void* p) noexcept { return word_of(p) == kGuardedBlock ? block_record(p) : span_record(p); }
+Record& record_of(void* p) noexcept { return map_word_of(p) == kGuardedBlock ? block_record(p) : span_record(p); }
 
 // Classes with a max or prealloc have counts that must be exact: they are served as without a guard.
 void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   Heap* const heap = own_heap();
   if (heap == nullptr) return pass_on(size, alignment, zeroed);
   if (size <= kMaxSmall) {
-    std::uint32_t const c = serving_class(size);
-    if (c == 0) return pass_on(size, alignment, zeroed);
-    if (g_classes.classes[c].shared && g_classes.classes[c].block % alignment == 0) {
-      void* const block = stealth::allocate_block(c, alignment);
+    std::uint32_t const served_by = serving_class(size);
+    if (served_by == 0) return pass_on(size, alignment, zeroed);
+    if (g_classes.classes[served_by].shared && g_classes.classes[served_by].block % alignment == 0) {
+      void* const block = stealth::allocate_block(served_by, alignment);
       return block != nullptr && zeroed ? std::memset(block, 0, size) : block;
     }
   } else {
@@ -48,22 +62,12 @@ void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
     if (rule == nullptr) return pass_on(size, alignment, zeroed);
     if (rule->max != 0 || rule->prealloc != 0) return stealth::allocate_span(size, alignment, zeroed);
   }
-  return is_block(size, alignment) ? allocate_block(*heap, size, alignment, zeroed)
-                                   : allocate_span(*heap, size, alignment, zeroed);
+  std::uint32_t const c = block_class(size, alignment);
+  return c != kNoBlockClass ? allocate_block(*heap, c, size, alignment, zeroed)
+                            : allocate_span(*heap, size, alignment, zeroed);
 }
 
-constinit std::atomic<bool> g_doors_mix{false};
-
-void deallocate(void* p) noexcept {
-  Record& record = record_of(p);
-  if (!record.leave_live()) {
-    if (record.state.load(std::memory_order_relaxed) == State::moving) return;
-    report_double_free(p, record);
-  }
-  if (record.door != Door::malloc && !g_doors_mix.load(std::memory_order_relaxed))
-    report_wrong_door(p, Door::malloc, record);
-  word_of(p) == kGuardedBlock ? free_block(p) : free_span(p);
-}
+void deallocate(void* p, std::uint32_t word) noexcept { word == kGuardedBlock ? free_block(p) : free_span(p); }
 
 std::size_t size_of(void* p) noexcept {
   Record const& record = record_of(p);
@@ -72,11 +76,11 @@ std::size_t size_of(void* p) noexcept {
 }
 
 void came_by(void* p, Door door) noexcept {
-  if (is_guarded(word_of(p))) record_of(p).door = door;
+  if (is_guarded(map_word_of(p))) record_of(p).door = door;
 }
 
 void leaves(void* p, Farewell const& farewell) noexcept {
-  if (p == nullptr || !is_guarded(word_of(p))) return;
+  if (p == nullptr || !is_guarded(map_word_of(p))) return;
   Record& record = record_of(p);
   if (record.state.load(std::memory_order_relaxed) != State::live) return;  // a double free, as will be seen
   if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
@@ -148,7 +152,7 @@ void explain_access(void const* address) noexcept {
   char* start = nullptr;
   Record const* record = nullptr;
   bool const found =
-      word_of(address) == kGuardedBlock ? find_block(address, start, record) : find_span(address, start, record);
+      map_word_of(address) == kGuardedBlock ? find_block(address, start, record) : find_span(address, start, record);
   if (!found) return;
   Trace touched_by = kNoTrace;
   if (!t_thread.busy) {

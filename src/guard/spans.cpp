@@ -78,10 +78,9 @@ void give_back(GuardedSpan* span) noexcept {
 
 void check_around(GuardedSpan const* span) noexcept {
   char const* const end = span->start + span->record.size;
-  if (char const* const damage = damage_in(end, span->end()); damage != nullptr)
-    report_overflow(span->start, damage, span->record);
-  if (char const* const damage = damage_in(span->memory(), span->start); damage != nullptr)
-    report_underflow(span->start, damage, span->record, nullptr, nullptr);
+  if (!is_canary(end, span->end())) report_overflow(span->start, damage_in(end, span->end()), span->record);
+  if (!is_canary(span->memory(), span->start))
+    report_underflow(span->start, damage_in(span->memory(), span->start), span->record, nullptr, nullptr);
 }
 
 // One attempt: a run, its pages charged. Leaves nothing behind when it fails.
@@ -122,7 +121,7 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   } else if (zeroed) {
     std::memset(span->start, 0, size);
   } else {
-    fill_uninitialised(span->start, size);
+    fill_words(span->start, word_of(span->start + size + sizeof(Word) - 1), kUninitialised);
   }
   fill_canary(span->memory(), span->start);
   fill_canary(span->start + size, span->end());
@@ -130,14 +129,14 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   span->record.enter(State::live);
   if (words_of(span) == 2) static_cast<GuardedSpan*>(g_arena.run_at(g_arena.slot_of(span) + 1))->start = nullptr;
   g_arena.set_owner(span, words_of(span), kGuardedSpan);
-  count_guarded(heap, static_cast<std::int64_t>(span->bytes));
+  count_guarded(&heap, static_cast<std::int64_t>(span->bytes));
   return span->start;
 }
 
-// Whose record is being moved.
 void free_span(void* p) noexcept {
+  Record& record = span_record(p);
+  if (!take_leave(p, record)) return;
   GuardedSpan* const span = span_of(p);
-  Record& record = span->record;
   record.freed_by = trace_here();
   check_around(span);
   auto const pages = static_cast<std::uint32_t>(span->slots * kPagesPerSlot);
@@ -146,7 +145,7 @@ void free_span(void* p) noexcept {
   bool const purged = g_arena.purge_pages(span, 0, pages);
   if (!purged && !closed) std::memset(span->start, 0, record.size);
   Heap* const own = own_heap();
-  count_guarded(own != nullptr ? *own : g_shared_heap, -static_cast<std::int64_t>(span->bytes));
+  count_guarded(own, -static_cast<std::int64_t>(span->bytes));
   g_budget.freed(span->bytes, nullptr, own != nullptr ? &own->account : nullptr);
   record.enter(State::freed);
   Lists* const lists = own != nullptr ? lists_of(*own) : nullptr;

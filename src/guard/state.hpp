@@ -30,4 +30,8 @@ struct Record {
   void enter(State to) noexcept { state.store(to, std::memory_order_release); }
 };
 
+// Before an allocation is freed by free() or what is as good: dies if that is wrong. False: it stays as it is, as
+// leave_live() says.
+[[nodiscard]] bool take_leave(void const* p, Record& record) noexcept;
+
 }  // namespace stealth::guard
