@@ -25,10 +25,12 @@ __attribute__((no_sanitize("address", "thread"))) Address word_at(Address place)
 void* pointer_to(Address code) noexcept { return reinterpret_cast<void*>(code); }
 
 // The stack from the return address that stands at `place` on. 0: a frame is not known well enough; `varies` says
-// whether more than once will not help.
-int walk(Address place, void** into, int most, bool& varies) noexcept {
-  for (int depth = 0;;) {
+// whether more than once will not help. `told` is how far it
+// came. `places`, unless it is null, is where the addresses stand.
+int walk(Address place, void** into, void const** places, int most, bool& varies, int& told) noexcept {
+  for (int depth = 0;; told = depth) {
     Address const pc = word_at(place);
+    if (places != nullptr) places[depth] = pointer_to(place);
     into[depth++] = pointer_to(pc);
     if (depth == most) return depth;
     KnownFrames::Frame const frame = g_known.find(pc);
@@ -108,7 +110,21 @@ extern "C" __attribute__((visibility("default"), noinline)) int stealth_unwind(v
   Address const place = reinterpret_cast<Address>(__builtin_frame_address(0)) + sizeof(void*);
   if (word_at(place) != first) return backtrace(first, into, most);  // not where the two machines known here have it
   bool varies = false;
-  int depth = walk(place, into, most, varies);
+  int told = 0;
+  int depth = walk(place, into, nullptr, most, varies, told);
   if (depth == 0 && !varies) depth = learn(place, into, most);
   return depth != 0 ? depth : backtrace(first, into, most);
+}
+
+// The same, up to a frame that cannot be told but by the unwinder's own walk, and where on the stack each address
+// stands; 0: there is one of which nothing is known yet. Waits for nobody.
+extern "C" __attribute__((visibility("default"), noinline)) int stealth_unwind_known(void** into, void const** places,
+                                                                                     int most) noexcept {
+  auto const first = reinterpret_cast<Address>(__builtin_return_address(0));
+  Address const place = reinterpret_cast<Address>(__builtin_frame_address(0)) + sizeof(void*);
+  bool varies = false;
+  int told = 0;
+  if (word_at(place) != first) return 0;
+  int const depth = walk(place, into, places, most, varies, told);
+  return varies ? told : depth;
 }

@@ -17,12 +17,20 @@ struct Own {
   void const *begin, *end;
 };
 
-void tell_stacks_by(Unwind* unwind, Own own) noexcept;
+// The same where that takes nobody's lock, and where on the stack each address stands; 0: not known so.
+using UnwindKnown = int(void** into, void const** places, int most) noexcept;
+
+void tell_stacks_by(Unwind* unwind, Own own, UnwindKnown* known = nullptr) noexcept;
 
 // Return addresses of the calling thread into `frames`, at most `most` (up to kMostFrames); how many. None where there
 // is nobody to tell them, or where the loader's lock may be held by this thread. The caller is in the slow path and
 // holds no lock.
 [[nodiscard]] std::uint32_t backtrace(void** frames, std::uint32_t most) noexcept;
+
+[[nodiscard]] bool stacks_are_told() noexcept;
+// By UnwindKnown, libstealth's own frames included.
+[[nodiscard]] std::uint32_t backtrace_known(void** frames, void const** places, std::uint32_t most) noexcept;
+[[nodiscard]] bool is_own_code(void const* frame) noexcept;
 
 // For the engine's own fork handlers; the child's also where the fork came out of a handler that interrupted this.
 void backtrace_fork_prepare() noexcept;

@@ -289,7 +289,7 @@ std::uint32_t block_class(std::size_t size, std::size_t alignment) noexcept {
 void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   Lists* const lists = lists_of(heap);
   if (lists == nullptr) return out_of_memory();
-  Trace const here = trace_here();
+  Trace const here = trace_here(&lists->recent);
   Info* info = take_quickly(heap, *lists, c);
   if (info == nullptr) {
     Outcome const outcome = until_admitted(heap, {serving_class(size), &heap}, [&](Charge& charge) {
@@ -322,12 +322,12 @@ void free_block(void* p) noexcept {
   if (!take_leave(p, info)) return;
   GuardedSlab* const slab = slab_of(&info);
   auto* const block = static_cast<char*>(p);
-  info.freed_by = trace_here();
+  Heap* const own = own_heap();
+  info.freed_by = trace_here(recent_traces(own));
   if (slab->size_class != kNothing) {
     check_around(slab, index_of(slab, &info), block, info);
     clear(block, info.block);
   }
-  Heap* const own = own_heap();
   count_guarded(own, -static_cast<std::int64_t>(info.block));
   info.enter(State::freed);
   if (own != nullptr && slab->heap == own) {

@@ -157,7 +157,7 @@ void explain_access(void const* address) noexcept {
   Trace touched_by = kNoTrace;
   if (!t_thread.busy) {
     Busy const busy;
-    touched_by = trace_here();
+    touched_by = trace_here(nullptr);
   }
   say_access(address, start, *record, touched_by);
 }

@@ -26,9 +26,14 @@ struct Lists {
   std::atomic<Info*> returned;  // blocks that other threads have freed
   List<Run> spans;              // in quarantine, the newest first
   std::uint64_t span_count, span_bytes;
+  RecentTraces recent;  // its thread's alone
 };
 
 // Null: no memory for them. The caller is the heap's thread.
 [[nodiscard]] Lists* lists_of(Heap& heap) noexcept;
+// Of the calling thread's heap, if it has any.
+[[nodiscard]] inline RecentTraces* recent_traces(Heap const* own) noexcept {
+  return own != nullptr && own->guarded != nullptr ? &static_cast<Lists*>(own->guarded)->recent : nullptr;
+}
 
 }  // namespace stealth::guard

@@ -36,7 +36,7 @@ template <class... Parts>
   Report text;
   ((text << "stealth: ") << ... << parts) << '\n';
   if (record != nullptr) write_history(text, *record);
-  write_trace(text, "found by", trace_here());
+  write_trace(text, "found by", trace_here(nullptr));
   say(text);
   std::abort();
 }
@@ -87,7 +87,7 @@ void report_underflow(char const* start, char const* damage, Record const& recor
          << Size{*before} << '\n';
     write_history(text, record);
     write_trace(text, "the other allocated by", before->allocated_by);
-    write_trace(text, "found by", trace_here());
+    write_trace(text, "found by", trace_here(nullptr));
     say(text);
     std::abort();
   }

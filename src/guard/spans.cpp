@@ -98,7 +98,7 @@ Outcome make(Heap& heap, Layout const& layout, Charge& charge, GuardedSpan*& spa
 }  // namespace
 
 void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
-  Trace const here = trace_here();
+  Trace const here = trace_here(recent_traces(&heap));
   Layout const layout = layout_of(size, alignment);
   GuardedSpan* span = nullptr;
   Outcome const outcome =
@@ -137,14 +137,14 @@ void free_span(void* p) noexcept {
   Record& record = span_record(p);
   if (!take_leave(p, record)) return;
   GuardedSpan* const span = span_of(p);
-  record.freed_by = trace_here();
+  Heap* const own = own_heap();
+  record.freed_by = trace_here(recent_traces(own));
   check_around(span);
   auto const pages = static_cast<std::uint32_t>(span->slots * kPagesPerSlot);
   bool const closed = close_pages(g_arena.memory_of(span), span->slots * kSlot);
   if (closed) ++span->ranges;
   bool const purged = g_arena.purge_pages(span, 0, pages);
   if (!purged && !closed) std::memset(span->start, 0, record.size);
-  Heap* const own = own_heap();
   count_guarded(own, -static_cast<std::int64_t>(span->bytes));
   g_budget.freed(span->bytes, nullptr, own != nullptr ? &own->account : nullptr);
   record.enter(State::freed);
