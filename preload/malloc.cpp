@@ -23,10 +23,6 @@ void* wrong_alignment() {
   return nullptr;
 }
 
-__attribute__((noinline)) void slow_free(void* p, std::size_t size, std::size_t alignment) noexcept {
-  stealth::slow_deallocate_as(p, {stealth::Door::malloc, size, alignment});
-}
-
 // valloc and pvalloc promise the system's page, which may be larger than the one we count in.
 std::size_t system_page() { return stealth::os::page_size(); }
 
@@ -85,9 +81,9 @@ STEALTH_EXPORT void* pvalloc(std::size_t size) noexcept {
 STEALTH_EXPORT std::size_t malloc_usable_size(void* p) noexcept { return stealth::usable_size(p); }
 
 STEALTH_EXPORT void free_sized(void* p, std::size_t size) noexcept {
-  if (!stealth::push(p)) slow_free(p, size, 0);
+  if (!stealth::push(p)) stealth::slow_deallocate_as(p, stealth::Door::malloc, size);
 }
 
 STEALTH_EXPORT void free_aligned_sized(void* p, std::size_t alignment, std::size_t size) noexcept {
-  if (!stealth::push(p)) slow_free(p, size, alignment);
+  if (!stealth::push(p)) stealth::slow_deallocate_as(p, stealth::Door::malloc, size, alignment);
 }

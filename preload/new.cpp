@@ -52,11 +52,6 @@ void* aligned_new(Door door, char const* name, std::size_t size, std::align_val_
   return block != nullptr ? by(door, block) : ask_runtime(name, size, alignment, rest...);
 }
 
-[[gnu::noinline]] void slow_delete(void* p, Door door, std::size_t size = Farewell::kUnknown,
-                                   std::align_val_t alignment = {}) noexcept {
-  stealth::slow_deallocate_as(p, {door, size, static_cast<std::size_t>(alignment)});
-}
-
 }  // namespace
 
 #define STEALTH_NEW(...)                                                   \
@@ -85,7 +80,7 @@ STEALTH_EXPORT void* operator new[](std::size_t n, std::align_val_t a, std::noth
 }
 
 #define STEALTH_DELETE(...) \
-  if (!stealth::push(p)) slow_delete(p, __VA_ARGS__)
+  if (!stealth::push(p)) stealth::slow_deallocate_as(p, __VA_ARGS__)
 
 STEALTH_EXPORT void operator delete(void* p) noexcept { STEALTH_DELETE(kObject); }
 STEALTH_EXPORT void operator delete[](void* p) noexcept { STEALTH_DELETE(kArray); }
@@ -94,20 +89,20 @@ STEALTH_EXPORT void operator delete[](void* p, std::size_t n) noexcept { STEALTH
 STEALTH_EXPORT void operator delete(void* p, std::nothrow_t const&) noexcept { STEALTH_DELETE(kObject); }
 STEALTH_EXPORT void operator delete[](void* p, std::nothrow_t const&) noexcept { STEALTH_DELETE(kArray); }
 STEALTH_EXPORT void operator delete(void* p, std::align_val_t a) noexcept {
-  STEALTH_DELETE(kObject, Farewell::kUnknown, a);
+  STEALTH_DELETE(kObject, Farewell::kUnknown, static_cast<std::size_t>(a));
 }
 STEALTH_EXPORT void operator delete[](void* p, std::align_val_t a) noexcept {
-  STEALTH_DELETE(kArray, Farewell::kUnknown, a);
+  STEALTH_DELETE(kArray, Farewell::kUnknown, static_cast<std::size_t>(a));
 }
 STEALTH_EXPORT void operator delete(void* p, std::size_t n, std::align_val_t a) noexcept {
-  STEALTH_DELETE(kObject, n, a);
+  STEALTH_DELETE(kObject, n, static_cast<std::size_t>(a));
 }
 STEALTH_EXPORT void operator delete[](void* p, std::size_t n, std::align_val_t a) noexcept {
-  STEALTH_DELETE(kArray, n, a);
+  STEALTH_DELETE(kArray, n, static_cast<std::size_t>(a));
 }
 STEALTH_EXPORT void operator delete(void* p, std::align_val_t a, std::nothrow_t const&) noexcept {
-  STEALTH_DELETE(kObject, Farewell::kUnknown, a);
+  STEALTH_DELETE(kObject, Farewell::kUnknown, static_cast<std::size_t>(a));
 }
 STEALTH_EXPORT void operator delete[](void* p, std::align_val_t a, std::nothrow_t const&) noexcept {
-  STEALTH_DELETE(kArray, Farewell::kUnknown, a);
+  STEALTH_DELETE(kArray, Farewell::kUnknown, static_cast<std::size_t>(a));
 }

@@ -211,6 +211,7 @@ class Arena {
   [[nodiscard]] bool is_huge_page_quick(char* within) noexcept;
   [[nodiscard]] bool pauses_huge_pages() const noexcept;
   void give_up_huge_pages(std::uint32_t first, std::uint32_t slots) noexcept;
+  void refuse_huge_page(std::uint32_t at) noexcept;
   void refuse_huge_pages(std::uint32_t first, std::uint32_t slots) noexcept;
   void forget_huge_pages(std::uint32_t first, std::uint32_t slots) noexcept;
   [[nodiscard]] bool asked_for_huge_pages(std::uint32_t first, std::uint32_t slots) const noexcept;

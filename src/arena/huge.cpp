@@ -110,11 +110,17 @@ void Arena::give_up_huge_pages(std::uint32_t first, std::uint32_t slots) noexcep
   for (auto at = static_cast<std::uint32_t>(align_down(first, kHuge)); at < first + slots; at += kHuge) {
     std::atomic<Advice>& advice = run_at(at)->advice;
     if (advice.load(std::memory_order_relaxed) != Advice::wanted || dirty_pages(at, kHuge) != 0) continue;
-    if (refused_.load(std::memory_order_relaxed) >= kMostRefused) return;
-    if (advice.exchange(Advice::refused, std::memory_order_relaxed) != Advice::wanted) continue;
-    refused_.fetch_add(1, std::memory_order_relaxed);
-    os::refuse_huge_pages(memory_at(at), kHuge * kSlot);
+    refuse_huge_page(at);
   }
+}
+
+// One that was wanted; as long as not too many are refused.
+void Arena::refuse_huge_page(std::uint32_t at) noexcept {
+  if (refused_.load(std::memory_order_relaxed) >= kMostRefused ||
+      run_at(at)->advice.exchange(Advice::refused, std::memory_order_relaxed) != Advice::wanted)
+    return;
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  os::refuse_huge_pages(memory_at(at), kHuge * kSlot);
 }
 
 // Before these slots go back. Of the huge pages that go in part no new ones are wanted, since the kernel would make
@@ -125,11 +131,7 @@ void Arena::refuse_huge_pages(std::uint32_t first, std::uint32_t slots) noexcept
     std::atomic<Advice>& advice = run_at(at)->advice;
     bool const in_part = at < first || at + kHuge > end;
     if (!in_part || advice.load(std::memory_order_relaxed) != Advice::wanted) continue;
-    if (refused_.load(std::memory_order_relaxed) < kMostRefused &&
-        advice.exchange(Advice::refused, std::memory_order_relaxed) == Advice::wanted) {
-      refused_.fetch_add(1, std::memory_order_relaxed);
-      os::refuse_huge_pages(memory_at(at), kHuge * kSlot);
-    }
+    refuse_huge_page(at);
     std::uint32_t const from = max(at, first);
     os::break_up_huge_pages(memory_at(from), (min(at + kHuge, end) - from) * kSlot);
   }

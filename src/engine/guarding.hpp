@@ -52,6 +52,6 @@ static_assert(kLists << kBinShift <= kGuardedSpan);
 [[nodiscard]] inline bool is_guarded(std::uint32_t word) { return word == kGuardedBlock || word == kGuardedSpan; }
 
 // A free of which something is said, where the lists do not take it.
-void slow_deallocate_as(void* p, Farewell const& farewell) noexcept;
+void slow_deallocate_as(void* p, Door door, std::size_t size = Farewell::kUnknown, std::size_t alignment = 0) noexcept;
 
 }  // namespace stealth

@@ -263,10 +263,10 @@ void slow_deallocate(void* p) noexcept {
   deallocate_elsewhere(p);
 }
 
-void slow_deallocate_as(void* p, Farewell const& farewell) noexcept {
+void slow_deallocate_as(void* p, Door door, std::size_t size, std::size_t alignment) noexcept {
   if (Guard const* const guard = active_guard(); guard != nullptr && !t_thread.busy) {
     Busy const busy;
-    guard->leaves(p, farewell);
+    guard->leaves(p, {door, size, alignment});
   }
   slow_deallocate(p);
 }

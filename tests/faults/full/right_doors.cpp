@@ -15,7 +15,8 @@ struct alignas(128) Wide {
 
 int main() {
   require_stealth();
-  for (std::size_t size : {0, 1, 24, 1000, 32768, 32769, 1000000}) {
+  for (int const bytes : {0, 1, 24, 1000, 32768, 32769, 1000000}) {
+    auto const size = TEST_NUMBER(std::size_t, bytes);
     ::operator delete(::operator new(size), size);
     ::operator delete[](::operator new[](size), size);
     ::operator delete (::operator new (size, std::align_val_t{64}), size, std::align_val_t{64});

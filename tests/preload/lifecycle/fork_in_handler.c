@@ -47,7 +47,8 @@ int main(void) {
   require_stealth();
   alarm(120);
   first = getpid();
-  CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+  CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+  CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
   CHECK(timer_settime(timer, 0, &every, NULL) == 0);
   for (int i = 0; signals < SIGNALS && !goes_on; ++i) {
     const size_t place = random_below(&state, BLOCKS);
