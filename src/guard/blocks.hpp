@@ -6,23 +6,25 @@
 // A block ends with canary bytes, at least eight, and so begins after its neighbour's. A freed one is zeroed, and stays
 // in quarantine until some hundreds of its size have been freed after it; when it is handed out again, or its slab goes
 // back, it must still be zero.
+//
+// What costs: allocation and free of a block by its heap's own thread take no lock, and touch the record, the block,
+// its neighbour's last word and one list.
 #pragma once
 
 #include "engine/heap.hpp"
+#include "guard/slabs.hpp"
 #include "guard/state.hpp"
 
 namespace stealth::guard {
 
-// A slab is so long and aligned to it, whatever its blocks are.
-inline constexpr std::uint32_t kSlabSlots = 16;
 // The largest request that is served from here, and to what it may be aligned.
 inline constexpr std::size_t kMostBlock = kMaxSmall;
 inline constexpr std::size_t kMostAlignment = kPage;
 
-void begin_blocks() noexcept;
 // The class that serves a request, or kNoBlockClass.
-inline constexpr std::uint32_t kNoBlockClass = ~std::uint32_t{0};
-[[nodiscard]] std::uint32_t block_class(std::size_t size, std::size_t alignment) noexcept;
+[[nodiscard]] inline std::uint32_t block_class(std::size_t size, std::size_t alignment) noexcept {
+  return size <= kMostBlock && alignment <= kMostAlignment ? class_for(size, alignment) : kNoBlockClass;
+}
 [[nodiscard]] void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment,
                                    bool zeroed) noexcept;
 // What is known of the one that begins there; dies where none does.

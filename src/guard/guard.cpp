@@ -124,7 +124,7 @@ constinit Guard const kFull = {allocate, deallocate, size_of, came_by, leaves, i
 void begin_full(std::uint64_t seed) noexcept {
   constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;
   g_canary = seed | kNoZero;
-  begin_blocks();
+  begin_slabs();
   static_cast<void>(map_traces());
   g_guard.store(&kFull, std::memory_order_release);
 }

@@ -1,13 +1,14 @@
 // See traces.hpp. All stacks are in a hash table without locks: one is never changed once a slot leads to it.
 #include "guard/traces.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstring>
-#include <utility>
 
 #include "base/mappings.hpp"
 #include "base/units.hpp"
 #include "engine/backtrace.hpp"
+#include "engine/heap.hpp"
 #include "os/os.hpp"
 
 namespace stealth::guard {
@@ -15,104 +16,176 @@ namespace stealth::guard {
 namespace {
 
 using Address = std::uintptr_t;
+using Shape = RecentTraces::Shape;
 
-constexpr std::uint32_t kDepth = 24;  // some eight of them are ours
+constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15u;
+constexpr std::uint32_t kDepth = kToldFrames + 1;  // with the one of ours that the program called
+constexpr std::uint32_t kWalked = kDepth + 7;      // with all of ours above trace_here()
+constexpr std::uint32_t kUnwound =
+    kWalked + 12;  // with those that an unwinder sees, so that it learns all that is walked
 constexpr std::uint32_t kSlots = 1 << 18, kMost = kSlots / 2;
-constexpr std::uint32_t kWords = 1 << 22;  // 32 MiB, touched as they fill
+constexpr std::uint32_t kKeptForReports = kMost / 8;
+constexpr std::uint32_t kWords = (kMost + kKeptForReports) * (1 + kDepth);  // touched as they fill
 
-struct Frame {
-  Address code;
-  Address up;  // from where the stack ended to where `code` stands; 0: not known
-  friend bool operator==(Frame const&, Frame const&) = default;
-};
+// What each frame's address counts in the sum that tells a stack.
+constexpr auto kFactors = [] {
+  std::array<std::uint64_t, kDepth> factors{};
+  std::uint64_t factor = kGolden;
+  for (std::uint64_t& each : factors) each = factor = factor * kGolden * kGolden;
+  return factors;
+}();
+
 struct Stack {
-  Frame frames[kDepth];
+  Address codes[kDepth];
+  std::uint32_t ups[kDepth];
   std::uint32_t depth;
+  bool stands;  // `ups` are known
 };
 
-// A stack is a word of its hash and depth, and its frames.
+// A slot is taken by the number that tells a stack, and then has it: its depth and addresses, in `words`.
+struct Slot {
+  std::atomic<std::uint64_t> stack;
+  std::atomic<Trace> trace;
+};
 struct Table {
-  std::atomic<Trace> slots[kSlots];
+  Slot slots[kSlots];
   std::uint64_t words[kWords];
 };
-constexpr std::uint32_t kFrameWords = sizeof(Frame) / sizeof(std::uint64_t);
-static_assert(sizeof(Address) == sizeof(std::uint64_t));
 
 constinit std::atomic<Table*> g_table{nullptr};
-constinit std::atomic<std::uint32_t> g_count{0}, g_used{1};  // number 0 is none
+constinit std::atomic<std::uint32_t> g_count{0}, g_used{1};  // stacks, and words of them; number 0 is none
 
-std::uint32_t depth_of(Table const& table, Trace trace) noexcept {
-  return static_cast<std::uint32_t>(table.words[trace] & 0xFF);
-}
-Frame frame_of(Table const& table, Trace trace, std::uint32_t i) noexcept {
-  std::uint64_t const* const words = &table.words[trace + 1 + i * kFrameWords];
-  return {words[0], words[1]};
-}
+// For those who ask often. That a thread each goes beyond it does no harm.
+bool is_full() noexcept { return g_count.load(std::memory_order_relaxed) >= kMost; }
 
-std::uint64_t header_of(Stack const& stack) noexcept {
-  std::uint64_t hash = stack.depth;
-  for (std::uint32_t i = 0; i < stack.depth; ++i)
-    hash = (hash ^ stack.frames[i].code ^ stack.frames[i].up << 48) * 0x9E3779B97F4A7C15u;
-  hash ^= hash >> 32;
-  return hash << 8 | stack.depth;
+// --- what tells a stack ---
+
+std::uint64_t told_by(std::uint64_t sum) noexcept {
+  sum ^= sum >> 32;
+  return sum != 0 ? sum : 1;
 }
 
-bool is_same(Table const& table, Trace trace, std::uint64_t header, Stack const& stack) noexcept {
-  return table.words[trace] == header &&
-         std::memcmp(&table.words[trace + 1], stack.frames, stack.depth * sizeof(Frame)) == 0;
+std::uint64_t seed_of(std::uint32_t const* ups, std::uint32_t depth) noexcept {
+  std::uint64_t seed = depth;
+  for (std::uint32_t i = 0; i < depth; ++i) seed = (seed ^ ups[i]) * kGolden;
+  return seed ^ seed >> 32;
 }
 
-// The slot that leads to the stack, or the empty one where the search for it ends.
-std::atomic<Trace>& find_slot(Table& table, std::uint64_t header, Stack const& stack) noexcept {
-  for (auto slot = static_cast<std::uint32_t>(header >> 8) % kSlots;; slot = (slot + 1) % kSlots) {
-    Trace const trace = table.slots[slot].load(std::memory_order_acquire);
-    if (trace == kNoTrace || is_same(table, trace, header, stack)) return table.slots[slot];
+// Of what stands at the shape's places now.
+__attribute__((no_sanitize("address", "thread"))) std::uint64_t stack_like(Shape const& shape, Address end) noexcept {
+  std::uint64_t sum = shape.seed;
+  for (std::uint32_t i = 0; i < shape.depth; ++i)
+    sum += *reinterpret_cast<Address const*>(end + shape.up[i]) * kFactors[i];
+  return told_by(sum);
+}
+
+std::uint64_t number_of(Stack const& stack) noexcept {
+  std::uint64_t sum = stack.stands ? seed_of(stack.ups, stack.depth) : 0;
+  for (std::uint32_t i = 0; i < stack.depth; ++i) sum += stack.codes[i] * kFactors[i];
+  return told_by(sum);
+}
+
+// --- the table ---
+
+// The slot that is the stack's, or the empty one where the search for it ends.
+Slot& slot_of(Table& table, std::uint64_t stack) noexcept {
+  for (auto at = static_cast<std::uint32_t>(stack * kGolden >> 46);; at = (at + 1) % kSlots) {
+    static_assert(kSlots == 1 << (64 - 46));
+    std::uint64_t const there = table.slots[at].stack.load(std::memory_order_acquire);
+    if (there == stack || there == 0) return table.slots[at];
   }
 }
 
-Trace find_or_add(Table& table, Stack const& stack) noexcept {
-  std::uint64_t const header = header_of(stack);
-  std::atomic<Trace>* slot = &find_slot(table, header, stack);
-  if (Trace const known = slot->load(std::memory_order_acquire); known != kNoTrace) return known;
-  // Whoever has the same stack just now takes room for it, too, and one of the two is used.
-  if (g_count.load(std::memory_order_relaxed) >= kMost || g_used.load(std::memory_order_relaxed) > kWords / 2)
-    return kNoTrace;
-  Trace const fresh = g_used.fetch_add(1 + stack.depth * kFrameWords, std::memory_order_relaxed);
-  table.words[fresh] = header;
-  std::memcpy(&table.words[fresh + 1], stack.frames, stack.depth * sizeof(Frame));
-  g_count.fetch_add(1, std::memory_order_relaxed);
-  for (Trace found = kNoTrace; !slot->compare_exchange_strong(found, fresh, std::memory_order_release);) {
-    slot = &find_slot(table, header, stack);
-    found = slot->load(std::memory_order_acquire);
-    if (found != kNoTrace) return found;
-  }
-  return fresh;
+Trace find(Table& table, std::uint64_t stack) noexcept {
+  return slot_of(table, stack).trace.load(std::memory_order_acquire);
 }
 
-// Whether its return addresses stand above `end` as they did. Each one that does says that the next frame is there.
-__attribute__((no_sanitize("address", "thread"))) bool still_stands(Table const& table, Trace trace,
-                                                                    Address end) noexcept {
-  std::uint32_t const depth = depth_of(table, trace);
-  for (std::uint32_t i = 0; i < depth; ++i) {
-    Frame const frame = frame_of(table, trace, i);
-    if (*reinterpret_cast<Address const*>(end + frame.up) != frame.code) return false;
+Trace find_or_add(Table& table, Stack const& stack, std::uint64_t number) noexcept {
+  for (;;) {
+    Slot& slot = slot_of(table, number);
+    std::uint64_t there = slot.stack.load(std::memory_order_relaxed);
+    if (there == number) return slot.trace.load(std::memory_order_acquire);  // none yet: somebody is about to
+    if (g_count.load(std::memory_order_relaxed) >= kMost + kKeptForReports / 2) return kNoTrace;
+    if (!slot.stack.compare_exchange_strong(there, number, std::memory_order_acq_rel)) continue;
+    g_count.fetch_add(1, std::memory_order_relaxed);
+    Trace const fresh = g_used.fetch_add(1 + stack.depth, std::memory_order_relaxed);
+    table.words[fresh] = stack.depth;
+    std::memcpy(&table.words[fresh + 1], stack.codes, stack.depth * sizeof(Address));
+    slot.trace.store(fresh, std::memory_order_release);
+    return fresh;
   }
-  return true;
 }
 
-// The frames above `end`, with where they stand if that is known.
-void walk(Address end, Stack& stack) noexcept {
-  stack.depth = 0;
-  void* codes[kDepth];
-  void const* places[kDepth];
-  std::uint32_t const known = backtrace_known(codes, places, kDepth);
-  for (std::uint32_t i = 0; i < known; ++i) {
-    auto const place = reinterpret_cast<Address>(places[i]);
-    if (place > end) stack.frames[stack.depth++] = {reinterpret_cast<Address>(codes[i]), place - end};
+// --- a thread's recent ones ---
+
+Shape* set_of(RecentTraces& recent, std::uint64_t key) noexcept {
+  static_assert(RecentTraces::kSets == 1 << (64 - 57));
+  return recent.shapes[key >> 57];
+}
+
+// Whose addresses could stand beyond the end of this stack.
+void forget_others(RecentTraces& recent) noexcept {
+  void const* const thread = &t_thread;
+  if (recent.thread == thread) [[likely]]
+    return;
+  std::memset(recent.shapes, 0, sizeof recent.shapes);
+  recent.thread = thread;
+}
+
+Trace find_recent(Table& table, RecentTraces& recent, std::uint64_t key, Address end) noexcept {
+  Shape const* const set = set_of(recent, key);
+  for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
+    if (set[way].key != key) continue;
+    std::uint64_t const stack = stack_like(set[way], end);
+    RecentTraces::Found const& found = recent.found[stack % RecentTraces::kFound];
+    if (found.stack == stack) return found.trace;
   }
-  if (stack.depth != 0) return;
-  stack.depth = backtrace(codes, kDepth);
-  for (std::uint32_t i = 0; i < stack.depth; ++i) stack.frames[i] = {reinterpret_cast<Address>(codes[i]), 0};
+  for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
+    if (set[way].key != key) continue;
+    std::uint64_t const stack = stack_like(set[way], end);
+    Trace const trace = find(table, stack);
+    if (trace == kNoTrace) continue;
+    recent.found[stack % RecentTraces::kFound] = {stack, trace};
+    return trace;
+  }
+  return kNoTrace;
+}
+
+void remember(RecentTraces& recent, std::uint64_t key, Stack const& stack) noexcept {
+  Shape shape = {.key = key, .seed = seed_of(stack.ups, stack.depth), .depth = stack.depth, .up = {}};
+  std::memcpy(shape.up, stack.ups, stack.depth * sizeof *stack.ups);
+  Shape* const set = set_of(recent, key);
+  for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
+    if (set[way].key == key && set[way].seed == shape.seed) return;
+  }
+  std::memmove(set + 1, set, (RecentTraces::kWays - 1) * sizeof *set);
+  set[0] = shape;
+}
+
+// --- walking ---
+
+// The frames above trace_here()'s, which ends at `end`, as far as they are known, from the one of ours on that the
+// program called.
+void walk_known(Address end, Stack& stack) noexcept {
+  void* codes[kWalked];
+  void const* places[kWalked];
+  std::uint32_t const known = backtrace_known(reinterpret_cast<void const*>(end + sizeof end), codes, places, kWalked);
+  bool ours = true;
+  for (std::uint32_t i = 0; i < known && stack.depth < kDepth; ++i) {
+    ours = ours && is_own_code(codes[i]);
+    if (ours) stack.depth = 0;
+    stack.codes[stack.depth] = reinterpret_cast<Address>(codes[i]);
+    stack.ups[stack.depth++] = static_cast<std::uint32_t>(reinterpret_cast<Address>(places[i]) - end);
+  }
+  stack.stands = true;
+  if (ours) stack.depth = 0;
+}
+
+void walk(Stack& stack) noexcept {
+  void* codes[kUnwound];
+  stack.depth = min(backtrace(codes, kUnwound), kToldFrames);
+  stack.stands = false;
+  std::memcpy(stack.codes, codes, stack.depth * sizeof *codes);
 }
 
 }  // namespace
@@ -127,25 +200,18 @@ __attribute__((noinline)) Trace trace_here(RecentTraces* recent) noexcept {
   if (table == nullptr || !stacks_are_told()) return kNoTrace;
   auto const end = reinterpret_cast<Address>(__builtin_frame_address(0));
   auto const by = reinterpret_cast<Address>(__builtin_return_address(0));
-  Trace* set = nullptr;
+  std::uint64_t const key = (end ^ by << 32) * kGolden;
   if (recent != nullptr) {
-    std::uint64_t const key = (end ^ by << 20) * 0x9E3779B97F4A7C15u;
-    set = recent->sets[key >> 32 & (RecentTraces::kSets - 1)];
-    for (std::uint32_t way = 0; way < RecentTraces::kWays && set[way] != kNoTrace; ++way) {
-      Trace const trace = set[way];
-      if (!still_stands(*table, trace, end)) continue;
-      if (way != 0) std::swap(set[way], set[way - 1]);
-      return trace;
-    }
+    forget_others(*recent);
+    if (Trace const trace = find_recent(*table, *recent, key, end); trace != kNoTrace) return trace;
+    if (is_full()) return kNoTrace;
   }
-  Stack stack;
-  walk(end, stack);
+  Stack stack = {};
+  if (recent != nullptr) walk_known(end, stack);
+  if (stack.depth == 0) walk(stack);
   if (stack.depth == 0) return kNoTrace;
-  Trace const trace = find_or_add(*table, stack);
-  if (set != nullptr && trace != kNoTrace && stack.frames[0].up != 0) {
-    std::memmove(set + 1, set, (RecentTraces::kWays - 1) * sizeof(Trace));
-    set[0] = trace;
-  }
+  Trace const trace = find_or_add(*table, stack, number_of(stack));
+  if (recent != nullptr && stack.stands && trace != kNoTrace) remember(*recent, key, stack);
   return trace;
 }
 
@@ -154,8 +220,9 @@ void write_trace(Text& into, char const* what, Trace trace) noexcept {
   if (trace == kNoTrace || table == nullptr) return;
   into << "stealth:   " << what;
   bool begun = false;
-  for (std::uint32_t i = 0; i < depth_of(*table, trace); ++i) {
-    auto const* const code = reinterpret_cast<void const*>(frame_of(*table, trace, i).code);
+  std::uint64_t const* const codes = &table->words[trace + 1];
+  for (std::uint64_t i = 0; i < table->words[trace]; ++i) {
+    auto const* const code = reinterpret_cast<void const*>(codes[i]);
     begun = begun || !is_own_code(code);
     if (!begun) continue;
     into << ' ';

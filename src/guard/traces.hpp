@@ -1,10 +1,12 @@
-// Where something was done: the calling thread's stack, kept once for all who have the same, under a number.
+// Where something was done: the innermost frames of the calling thread's stack, kept once for all who have the same,
+// under a number.
 //
 // To walk a stack takes a microsecond, and every call of a guarded program wants one. But where a thread stands as deep
-// in its stack as before, it has mostly come the same way; and a way that leads over known frames is told by its return
-// addresses and where they stand. So each thread remembers some of its last stacks by where they ended, and looks
-// whether all return addresses still stand where they stood: a load and a compare for each. If so, it is the same
-// stack; if not, the stack is walked.
+// in its stack as before, its frames mostly have the same sizes, so that their return addresses stand where others
+// stood then: that is a shape. And if the return addresses that stand there now have stood there before, all of them
+// together, it is the same stack: each one says whose frame it is, and so how far the next one is. So each thread
+// remembers the shapes of its last stacks, by where they ended; a load and a multiplication for each frame make one
+// number of what stands there, and by that number the stack is found. If it is not, the stack is walked.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +18,32 @@ namespace stealth::guard {
 using Trace = std::uint32_t;
 inline constexpr Trace kNoTrace = 0;  // nobody tells stacks, or there is no room for another
 
-// A thread's last stacks, by where they ended.
+// Of a stack so many of the program's frames are told.
+inline constexpr std::uint32_t kToldFrames = 12;
+
+// A thread's alone.
 struct RecentTraces {
-  static constexpr std::uint32_t kSets = 256, kWays = 4;
-  Trace sets[kSets][kWays];
+  static constexpr std::uint32_t kSets = 128, kWays = 4, kFound = 1024;
+  // Whereby a stack is told from others: its frames and where they stand.
+  struct Shape {
+    std::uint64_t key;   // of where it ended
+    std::uint64_t seed;  // of `up`
+    std::uint32_t depth;
+    std::uint32_t up[kToldFrames + 1];  // from where the stack ended to where the return address stands
+  };
+  struct Found {
+    std::uint64_t stack;
+    Trace trace;
+  };
+  void const* thread;  // whose they are: others have other stacks
+  Shape shapes[kSets][kWays];
+  Found found[kFound];
 };
 
 // Once, before the first; false: no memory, and there will be none.
 bool map_traces() noexcept;
-// Of the calling thread, which is in the slow path and holds no lock. `recent` is its own, or null.
+// Of the calling thread, which is in the slow path and holds no lock. `recent` is its own; null: takes its time, and
+// goes on where no frame's size is known.
 [[nodiscard]] Trace trace_here(RecentTraces* recent) noexcept;
 // `stealth:   WHAT PLACE PLACE ...`, a line; nothing where there is no stack.
 void write_trace(Text& into, char const* what, Trace trace) noexcept;
