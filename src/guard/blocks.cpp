@@ -46,8 +46,7 @@ void quarantine(Heap& heap, BlockList& mine, Shape const& shape, Info* info) noe
     put_back_oldest(heap, mine, shape.quarantine);
 }
 
-void take_returned(Heap& heap, Lists& lists) noexcept {
-  if (lists.returned.load(std::memory_order_relaxed) == nullptr) return;
+__attribute__((noinline)) void take_returned(Heap& heap, Lists& lists) noexcept {
   Info* info = lists.returned.exchange(nullptr, std::memory_order_acquire);
   while (info != nullptr) {
     std::uint32_t const c = slab_of(info)->size_class;
@@ -80,8 +79,6 @@ Outcome take_fresh(Heap& heap, BlockList& mine, std::uint32_t c, Charge& charge,
 __attribute__((noinline)) Outcome take(Heap& heap, Lists& lists, std::uint32_t c, std::size_t size,
                                        Info*& info) noexcept {
   BlockList& mine = lists.blocks[c];
-  take_returned(heap, lists);
-  if (info = take_at_hand(mine, g_shapes[c]); info != nullptr) return Outcome::done;
   {
     Hold hold(heap.lock);
     make_ready(mine);
@@ -123,6 +120,7 @@ void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t 
   if (lists == nullptr) return out_of_memory();
   Shape const& shape = g_shapes[c];
   Trace const here = trace_here(&lists->recent);
+  if (lists->returned.load(std::memory_order_relaxed) != nullptr) take_returned(heap, *lists);
   Info* info = take_at_hand(lists->blocks[c], shape);
   if (info == nullptr) [[unlikely]] {
     Outcome const outcome = take(heap, *lists, c, size, info);

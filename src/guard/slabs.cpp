@@ -15,9 +15,9 @@ constexpr std::size_t kQuarantineBytes = 64 * kKiB;
 constexpr std::uint32_t kLeastQuarantine = 16, kMostQuarantine = 1024;
 // Of one slab's free blocks that become ready at once, and of fresh ones: so many operations take no lock.
 constexpr std::uint32_t kMostReady = 32;
-// Empty slabs of a class that a heap keeps, beside an eighth of all: to give one back and make another takes longer
+// Empty slabs of a class that a heap keeps, and an eighth of all while memory is not short: to give one back and make another takes longer
 // than what is done with its blocks.
-constexpr std::uint32_t kKeptEmpty = 4;
+constexpr std::uint32_t kKeptEmpty = 1;
 
 constinit std::uint8_t g_class_of[kGranules + 1] = {};
 
@@ -164,7 +164,7 @@ void put_back(BlockList& mine, Info* info) noexcept {
   if (--slab->away != 0 || slab == mine.carving) return;
   mine.partial.remove(slab);
   mine.partial.push_back(slab);
-  std::uint32_t const kept = g_budget.under_pressure() ? 1 : kKeptEmpty + mine.slabs / 8;
+  std::uint32_t const kept = kKeptEmpty + (g_budget.under_pressure() ? 0 : mine.slabs / 8);
   if (++mine.empty <= kept) return;
   if (slab->size_class != kNothing) {
     for (std::uint32_t i = 0; i < slab->carved; ++i) check_free(block_at(slab, i), slab->infos()[i]);
