@@ -55,7 +55,7 @@ __attribute__((noinline)) void take_returned(Heap& heap, Lists& lists) noexcept 
 }
 
 // One that costs nothing; null: there is none.
-Info* take_at_hand(BlockList& mine, Shape const& shape) noexcept {
+[[gnu::always_inline]] inline Info* take_at_hand(BlockList& mine, Shape const& shape) noexcept {
   if (mine.quarantined > shape.quarantine) {
     Info* const info = take_oldest(mine);
     if (mine.oldest != nullptr) expect(mine.oldest, shape);
@@ -71,7 +71,7 @@ Info* take_at_hand(BlockList& mine, Shape const& shape) noexcept {
 Outcome take_fresh(Heap& heap, BlockList& mine, std::uint32_t c, Charge& charge, Info*& info) noexcept {
   Hold hold(heap.lock);
   Outcome const outcome = carve(heap, mine, c, charge, info);
-  if (outcome == Outcome::done || mine.oldest == nullptr) return outcome;
+  if (outcome == Outcome::done || mine.oldest == nullptr || charge.refusal == Refusal::idle_first) return outcome;
   info = take_oldest(mine);  // rather than to wait, or to refuse
   return Outcome::done;
 }
@@ -96,7 +96,7 @@ struct Found {
   Info& info;
 };
 
-Found find(void* p) noexcept {
+[[gnu::always_inline]] inline Found find(void* p) noexcept {
   std::size_t const offset = g_arena.offset_of(p);
   GuardedSlab* const slab = slab_at(offset >> kSlotShift);
   Shape const& shape = g_shapes[slab->size_class];
@@ -146,7 +146,7 @@ void free_block(void* p) noexcept {
   if (!take_leave(p, info)) return;
   GuardedSlab* const slab = found.slab;
   std::uint32_t const c = slab->size_class;
-  Heap* const own = own_heap();
+  Heap* const own = t_thread.own != nullptr ? t_thread.own : own_heap();
   info.freed_by = trace_here(recent_traces(own));
   if (c != kNothing) {
     auto* const block = static_cast<char*>(p);

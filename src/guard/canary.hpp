@@ -42,14 +42,17 @@ inline void store_wide(char* to, Wide wide) noexcept { std::memcpy(to, &wide, si
 [[nodiscard]] inline bool is_zero(Wide wide) noexcept { return (wide[0] | wide[1]) == 0; }
 
 // Both at whole words, from here on.
+[[nodiscard]] inline std::size_t wides_in(char const* from, char const* to) noexcept {
+  return static_cast<std::size_t>(to - from) / sizeof(Wide);
+}
 inline void fill_words(char* from, char const* to, Word word) noexcept {
-  for (; to - from >= static_cast<std::ptrdiff_t>(sizeof(Wide)); from += sizeof(Wide))
+  for (std::size_t left = wides_in(from, to); left != 0; --left, from += sizeof(Wide))
     store_wide(from, Wide{word, word});
   if (from != to) store(from, word);
 }
 [[nodiscard]] inline bool are_words(char const* from, char const* to, Word word) noexcept {
   Wide differs = {};
-  for (; to - from >= static_cast<std::ptrdiff_t>(sizeof(Wide)); from += sizeof(Wide))
+  for (std::size_t left = wides_in(from, to); left != 0; --left, from += sizeof(Wide))
     differs |= load_wide(from) ^ Wide { word, word };
   return is_zero(differs) && (from == to || load(from) == word);
 }

@@ -27,8 +27,8 @@ namespace {
 constinit std::atomic<bool> g_doors_mix{false};
 }
 
-bool take_leave(void const* p, Record& record) noexcept {
-  if (!record.leave(State::live) && !record.leave_live()) {
+bool take_leave_slowly(void const* p, Record& record, bool has_left) noexcept {
+  if (!has_left && !record.leave_live()) {
     if (record.state.load(std::memory_order_relaxed) == State::moving) return false;
     report_double_free(p, record);
   }
@@ -48,7 +48,7 @@ Record& record_of(void* p) noexcept { return map_word_of(p) == kGuardedBlock ? b
 
 // Classes with a max or prealloc have counts that must be exact: they are served as without a guard.
 void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
-  Heap* const heap = own_heap();
+  Heap* const heap = t_thread.own != nullptr ? t_thread.own : own_heap();
   if (heap == nullptr) return pass_on(size, alignment, zeroed);
   if (size <= kMaxSmall) {
     std::uint32_t const served_by = serving_class(size);

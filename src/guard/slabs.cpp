@@ -7,19 +7,17 @@
 namespace stealth::guard {
 
 constinit Shape g_shapes[kMostClasses] = {};
+constinit std::uint8_t g_class_of[kGranules + 1] = {};
 
 namespace {
 
-constexpr std::size_t kGranules = (kMaxSmall + kCanaryBytes) / kGranule + 1;
 constexpr std::size_t kQuarantineBytes = 64 * kKiB;
 constexpr std::uint32_t kLeastQuarantine = 16, kMostQuarantine = 1024;
 // Of one slab's free blocks that become ready at once, and of fresh ones: so many operations take no lock.
 constexpr std::uint32_t kMostReady = 32;
-// Empty slabs of a class that a heap keeps, and an eighth of all while memory is not short: to give one back and make another takes longer
-// than what is done with its blocks.
+// Empty slabs of a class that a heap keeps, and an eighth of all while memory is not short: to give one back and make
+// another takes longer than what is done with its blocks.
 constexpr std::uint32_t kKeptEmpty = 1;
-
-constinit std::uint8_t g_class_of[kGranules + 1] = {};
 
 Shape shape_of(std::size_t block) noexcept {
   std::size_t const guard = guard_bytes();
@@ -111,8 +109,7 @@ void begin_slabs() noexcept {
   }
 }
 
-std::uint32_t class_for(std::size_t size, std::size_t alignment) noexcept {
-  if (alignment <= kGranule) return size == 0 ? kNothing : g_class_of[divide_up(size + kCanaryBytes, kGranule)];
+std::uint32_t aligned_class_for(std::size_t size, std::size_t alignment) noexcept {
   std::uint32_t c = g_class_of[divide_up(max(size + kCanaryBytes, alignment), kGranule)];
   while (c < kMostClasses && g_shapes[c].block % alignment != 0) ++c;
   return c == kMostClasses || g_shapes[c].block == 0 ? kNoBlockClass : c;

@@ -2,6 +2,7 @@
 // arithmetic, since the record is what everybody asks for.
 #pragma once
 
+#include "guard/canary.hpp"
 #include "guard/lists.hpp"
 #include "guard/state.hpp"
 
@@ -42,7 +43,13 @@ extern constinit Shape g_shapes[kMostClasses];
 
 void begin_slabs() noexcept;
 // The smallest class whose blocks hold so much beside a canary, each so aligned; kNoBlockClass: none does.
-[[nodiscard]] std::uint32_t class_for(std::size_t size, std::size_t alignment) noexcept;
+[[nodiscard]] std::uint32_t aligned_class_for(std::size_t size, std::size_t alignment) noexcept;
+inline constexpr std::size_t kGranules = (kMaxSmall + kCanaryBytes) / kGranule + 1;
+extern constinit std::uint8_t g_class_of[kGranules + 1];
+[[nodiscard]] inline std::uint32_t class_for(std::size_t size, std::size_t alignment) noexcept {
+  if (alignment > kGranule) return aligned_class_for(size, alignment);
+  return size == 0 ? kNothing : g_class_of[divide_up(size + kCanaryBytes, kGranule)];
+}
 
 // --- from one to the other ---
 

@@ -37,6 +37,12 @@ struct Record {
 
 // Before an allocation is freed by free() or what is as good: dies if that is wrong. False: it stays as it is, as
 // leave_live() says.
-[[nodiscard]] bool take_leave(void const* p, Record& record) noexcept;
+[[nodiscard]] bool take_leave_slowly(void const* p, Record& record, bool has_left) noexcept;
+[[nodiscard]] inline bool take_leave(void const* p, Record& record) noexcept {
+  bool const has_left = record.leave(State::live);
+  if (has_left && record.door == Door::malloc) [[likely]]
+    return true;
+  return take_leave_slowly(p, record, has_left);
+}
 
 }  // namespace stealth::guard

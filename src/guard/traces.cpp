@@ -123,32 +123,8 @@ Shape* set_of(RecentTraces& recent, std::uint64_t key) noexcept {
   return recent.shapes[key >> 57];
 }
 
-// Whose addresses could stand beyond the end of this stack.
-void forget_others(RecentTraces& recent) noexcept {
-  void const* const thread = &t_thread;
-  if (recent.thread == thread) [[likely]]
-    return;
-  std::memset(recent.shapes, 0, sizeof recent.shapes);
-  recent.thread = thread;
-}
-
-Trace find_recent(Table& table, RecentTraces& recent, std::uint64_t key, Address end) noexcept {
-  Shape const* const set = set_of(recent, key);
-  for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
-    if (set[way].key != key) continue;
-    std::uint64_t const stack = stack_like(set[way], end);
-    RecentTraces::Found const& found = recent.found[stack % RecentTraces::kFound];
-    if (found.stack == stack) return found.trace;
-  }
-  for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
-    if (set[way].key != key) continue;
-    std::uint64_t const stack = stack_like(set[way], end);
-    Trace const trace = find(table, stack);
-    if (trace == kNoTrace) continue;
-    recent.found[stack % RecentTraces::kFound] = {stack, trace};
-    return trace;
-  }
-  return kNoTrace;
+RecentTraces::Found& found_of(RecentTraces& recent, std::uint64_t stack) noexcept {
+  return recent.found[stack % RecentTraces::kFound];
 }
 
 void remember(RecentTraces& recent, std::uint64_t key, Stack const& stack) noexcept {
@@ -188,6 +164,41 @@ void walk(Stack& stack) noexcept {
   std::memcpy(stack.codes, codes, stack.depth * sizeof *codes);
 }
 
+// --- what trace_here() does where its thread has not had the stack just before ---
+
+Trace find_in_table(Table& table, RecentTraces& recent, std::uint64_t key, Address end) noexcept {
+  Shape const* const set = set_of(recent, key);
+  for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
+    if (set[way].key != key) continue;
+    std::uint64_t const stack = stack_like(set[way], end);
+    Trace const trace = find(table, stack);
+    if (trace == kNoTrace) continue;
+    found_of(recent, stack) = {stack, trace};
+    return trace;
+  }
+  return kNoTrace;
+}
+
+__attribute__((noinline)) Trace find_slowly(Table& table, RecentTraces* recent, std::uint64_t key,
+                                            Address end) noexcept {
+  if (!stacks_are_told()) return kNoTrace;
+  if (recent != nullptr) {
+    if (recent->thread != &t_thread) {  // another one's addresses could stand beyond the end of this one's stack
+      std::memset(recent->shapes, 0, sizeof recent->shapes);
+      recent->thread = &t_thread;
+    }
+    if (Trace const trace = find_in_table(table, *recent, key, end); trace != kNoTrace) return trace;
+    if (is_full()) return kNoTrace;
+  }
+  Stack stack = {};
+  if (recent != nullptr) walk_known(end, stack);
+  if (stack.depth == 0) walk(stack);
+  if (stack.depth == 0) return kNoTrace;
+  Trace const trace = find_or_add(table, stack, number_of(stack));
+  if (recent != nullptr && stack.stands && trace != kNoTrace) remember(*recent, key, stack);
+  return trace;
+}
+
 }  // namespace
 
 bool map_traces() noexcept {
@@ -197,22 +208,20 @@ bool map_traces() noexcept {
 
 __attribute__((noinline)) Trace trace_here(RecentTraces* recent) noexcept {
   Table* const table = g_table.load(std::memory_order_acquire);
-  if (table == nullptr || !stacks_are_told()) return kNoTrace;
+  if (table == nullptr) return kNoTrace;
   auto const end = reinterpret_cast<Address>(__builtin_frame_address(0));
   auto const by = reinterpret_cast<Address>(__builtin_return_address(0));
   std::uint64_t const key = (end ^ by << 32) * kGolden;
-  if (recent != nullptr) {
-    forget_others(*recent);
-    if (Trace const trace = find_recent(*table, *recent, key, end); trace != kNoTrace) return trace;
-    if (is_full()) return kNoTrace;
+  if (recent != nullptr && recent->thread == &t_thread) [[likely]] {
+    Shape const* const set = set_of(*recent, key);
+    for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
+      if (set[way].key != key) continue;
+      std::uint64_t const stack = stack_like(set[way], end);
+      RecentTraces::Found const& found = found_of(*recent, stack);
+      if (found.stack == stack) return found.trace;
+    }
   }
-  Stack stack = {};
-  if (recent != nullptr) walk_known(end, stack);
-  if (stack.depth == 0) walk(stack);
-  if (stack.depth == 0) return kNoTrace;
-  Trace const trace = find_or_add(*table, stack, number_of(stack));
-  if (recent != nullptr && stack.stands && trace != kNoTrace) remember(*recent, key, stack);
-  return trace;
+  return find_slowly(*table, recent, key, end);
 }
 
 void write_trace(Text& into, char const* what, Trace trace) noexcept {
