@@ -38,6 +38,8 @@ struct Guard {
   void (*inside)(void* p) noexcept;
   // A pointer that is not ours is being freed: to be reported if it cannot be anybody's.
   void (*foreign)(void* p) noexcept;
+  // As allocate(), where that is quick; null: it is not. Then what else the slow path has to do comes first.
+  void* (*allocate_quickly)(std::size_t size, std::size_t alignment) noexcept = nullptr;
 };
 
 extern constinit std::atomic<Guard const*> g_guard;  // set once, before the first block is handed out

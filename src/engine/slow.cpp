@@ -143,6 +143,11 @@ __attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t
 }  // namespace
 
 void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
+  Guard const* const guard = active_guard();
+  if (guard != nullptr && guard->allocate_quickly != nullptr && !t_thread.busy) [[unlikely]] {
+    Busy const busy;
+    if (void* const block = guard->allocate_quickly(size, alignment); block != nullptr) return block;
+  }
   if (is_sampling()) {
     if (void* const block = pop_counted(size); block != nullptr) return block;
   }
@@ -258,6 +263,9 @@ void slow_deallocate(void* p) noexcept {
     } else if (word > kWithoutId && (word ^ heap->id) >= kBinBytes) {
       if (free_to_batch(*heap, p, offset, word)) return;
       return free_to_new_batch(*heap, p, offset, word);
+    } else if (is_guarded(word) && !t_thread.busy) {
+      Busy const busy;
+      return active_guard()->deallocate(p, word);
     }
   }
   deallocate_elsewhere(p);

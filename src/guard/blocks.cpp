@@ -113,20 +113,9 @@ struct Found {
   return {slab, index, info};
 }
 
-}  // namespace
-
-void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
-  Lists* const lists = lists_of(heap);
-  if (lists == nullptr) return out_of_memory();
+[[gnu::always_inline]] inline void* hand_out(Heap& heap, std::uint32_t c, Info* info, std::size_t size, bool zeroed,
+                                             Trace here) noexcept {
   Shape const& shape = g_shapes[c];
-  Trace const here = trace_here(&lists->recent);
-  if (lists->returned.load(std::memory_order_relaxed) != nullptr) take_returned(heap, *lists);
-  Info* info = take_at_hand(lists->blocks[c], shape);
-  if (info == nullptr) [[unlikely]] {
-    Outcome const outcome = take(heap, *lists, c, size, info);
-    if (outcome == Outcome::refused) return out_of_memory();
-    if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
-  }
   char* const block = start_of(info, shape);
   if (c != kNothing) check_free(block, *info);
   info->enter(State::moving);
@@ -138,6 +127,28 @@ void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t 
   info->enter(State::live);
   count_guarded(&heap, static_cast<std::int64_t>(shape.block));
   return block;
+}
+
+}  // namespace
+
+void* allocate_block_quickly(Heap& heap, std::uint32_t c, std::size_t size) noexcept {
+  auto* const lists = static_cast<Lists*>(heap.guarded);
+  if (lists == nullptr || lists->returned.load(std::memory_order_relaxed) != nullptr) return nullptr;
+  Info* const info = take_at_hand(lists->blocks[c], g_shapes[c]);
+  return info != nullptr ? hand_out(heap, c, info, size, false, trace_here(&lists->recent)) : nullptr;
+}
+
+void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
+  Lists* const lists = lists_of(heap);
+  if (lists == nullptr) return out_of_memory();
+  if (lists->returned.load(std::memory_order_relaxed) != nullptr) take_returned(heap, *lists);
+  Info* info = take_at_hand(lists->blocks[c], g_shapes[c]);
+  if (info == nullptr) {
+    Outcome const outcome = take(heap, *lists, c, size, info);
+    if (outcome == Outcome::refused) return out_of_memory();
+    if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
+  }
+  return hand_out(heap, c, info, size, zeroed, trace_here(&lists->recent));
 }
 
 void free_block(void* p) noexcept {

@@ -27,6 +27,8 @@ inline constexpr std::size_t kMostAlignment = kPage;
 }
 [[nodiscard]] void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment,
                                    bool zeroed) noexcept;
+// One that lies ready; null: none does.
+[[nodiscard]] void* allocate_block_quickly(Heap& heap, std::uint32_t c, std::size_t size) noexcept;
 // What is known of the one that begins there; dies where none does.
 [[nodiscard]] Record& block_record(void* p) noexcept;
 void free_block(void* p) noexcept;

@@ -39,6 +39,17 @@ using Wide = Word __attribute__((vector_size(2 * sizeof(Word))));
   return wide;
 }
 inline void store_wide(char* to, Wide wide) noexcept { std::memcpy(to, &wide, sizeof wide); }
+// Four of those, the unit in which longer ranges are done: the last one may cover what was done before.
+inline constexpr std::ptrdiff_t kFour = 4 * sizeof(Wide);
+[[nodiscard]] inline Wide any_of_four(char const* from) noexcept {
+  return (load_wide(from) | load_wide(from + 16)) | (load_wide(from + 32) | load_wide(from + 48));
+}
+inline void store_four(char* to, Wide wide) noexcept {
+  store_wide(to, wide);
+  store_wide(to + 16, wide);
+  store_wide(to + 32, wide);
+  store_wide(to + 48, wide);
+}
 [[nodiscard]] inline bool is_zero(Wide wide) noexcept { return (wide[0] | wide[1]) == 0; }
 
 // Both at whole words, from here on.
@@ -46,8 +57,13 @@ inline void store_wide(char* to, Wide wide) noexcept { std::memcpy(to, &wide, si
   return static_cast<std::size_t>(to - from) / sizeof(Wide);
 }
 inline void fill_words(char* from, char const* to, Word word) noexcept {
-  for (std::size_t left = wides_in(from, to); left != 0; --left, from += sizeof(Wide))
-    store_wide(from, Wide{word, word});
+  Wide const wide = {word, word};
+  if (to - from >= kFour) {
+    store_four(const_cast<char*>(to) - kFour, wide);
+    for (; to - from > kFour; from += kFour) store_four(from, wide);
+    return;
+  }
+  for (std::size_t left = wides_in(from, to); left != 0; --left, from += sizeof(Wide)) store_wide(from, wide);
   if (from != to) store(from, word);
 }
 [[nodiscard]] inline bool are_words(char const* from, char const* to, Word word) noexcept {

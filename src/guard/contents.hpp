@@ -12,10 +12,13 @@ namespace stealth::guard {
 
 // A free one. Short ones without a call, which would take longer than the work.
 inline void clear(char* block, std::uint32_t bytes) noexcept {
-  constexpr std::uint32_t kShort = 512;
+  constexpr std::uint32_t kShort = 1024;
   char* const last = block + bytes - sizeof(Wide);
   if (bytes > kShort) {
     std::memset(block, 0, bytes - sizeof(Wide));
+  } else if (last - block >= kFour) {
+    store_four(last - kFour, Wide{});
+    for (; last - block > kFour; block += kFour) store_four(block, Wide{});
   } else {
     for (; block != last; block += sizeof(Wide)) {
       store_wide(block, Wide{});
@@ -27,7 +30,14 @@ inline void clear(char* block, std::uint32_t bytes) noexcept {
 
 [[nodiscard]] inline bool is_clear(char const* block, std::uint32_t bytes) noexcept {
   char const* const last = block + bytes - sizeof(Wide);
-  return are_words(block, last, 0) && is_zero(load_wide(last) ^ Wide{0, g_canary});
+  Wide differs = load_wide(last) ^ Wide { 0, g_canary };
+  if (last - block >= kFour) {
+    differs |= any_of_four(last - kFour);
+    for (; last - block > kFour; block += kFour) differs |= any_of_four(block);
+  } else {
+    for (; block != last; block += sizeof(Wide)) differs |= load_wide(block);
+  }
+  return is_zero(differs);
 }
 
 inline void check_free(char const* block, Info const& info) noexcept {
@@ -49,7 +59,12 @@ inline void fill(char* block, std::uint32_t bytes, std::size_t size, bool zeroed
 }
 
 [[nodiscard]] inline bool is_undamaged(char const* block, Info const& info) noexcept {
-  return is_canary(block + info.size, block + info.block);
+  char const* const end = block + info.block;
+  char const* const first = word_of(block + info.size);
+  Word differs = (load(first) ^ g_canary) & mask_from(block + info.size);
+  if (end - first > kFour) return differs == 0 && are_words(first + sizeof(Word), end, g_canary);
+  for (char const* word = first + sizeof(Word); word != end; word += sizeof(Word)) differs |= load(word) ^ g_canary;
+  return differs == 0;
 }
 
 inline void check_around(Info const* first, std::uint32_t index, char const* block, Info const& info) noexcept {

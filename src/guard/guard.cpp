@@ -67,6 +67,13 @@ void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
                             : allocate_span(*heap, size, alignment, zeroed);
 }
 
+void* allocate_quickly(std::size_t size, std::size_t alignment) noexcept {
+  std::uint32_t const c = quick_class_for(size);
+  Heap* const heap = t_thread.own;
+  if (c == kNoQuickClass || alignment > kMinAlignment || heap == nullptr) return nullptr;
+  return allocate_block_quickly(*heap, c, size);
+}
+
 void deallocate(void* p, std::uint32_t word) noexcept { word == kGuardedBlock ? free_block(p) : free_span(p); }
 
 std::size_t size_of(void* p) noexcept {
@@ -117,7 +124,7 @@ void foreign(void* p) noexcept {
   if (!search.mapped) report_foreign(p, "nothing is mapped there");
 }
 
-constinit Guard const kFull = {allocate, deallocate, size_of, came_by, leaves, inside, foreign};
+constinit Guard const kFull = {allocate, deallocate, size_of, came_by, leaves, inside, foreign, allocate_quickly};
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 
 namespace stealth::guard {
 
-// Once, before the first block is handed out and when the classes are known. `seed`: random bits. From then on.
+// Once, before the first block is handed out and when the classes are published. `seed`: random bits. From then on.
 void begin_full(std::uint64_t seed) noexcept;
 // What comes by one of new, new[] and malloc may leave by another's counterpart, from now on.
 void mix_doors() noexcept;

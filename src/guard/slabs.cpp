@@ -8,6 +8,7 @@ namespace stealth::guard {
 
 constinit Shape g_shapes[kMostClasses] = {};
 constinit std::uint8_t g_class_of[kGranules + 1] = {};
+constinit std::uint8_t g_quick_class[kMaxSmall / sizeof(Word) + 1] = {};
 
 namespace {
 
@@ -106,6 +107,13 @@ void begin_slabs() noexcept {
     std::size_t const block = ladder_step(granule * kGranule);
     if (c == kNothing || g_shapes[c].block != block) g_shapes[++c] = shape_of(block);
     g_class_of[granule] = static_cast<std::uint8_t>(c);
+  }
+  g_quick_class[0] = kNoQuickClass;
+  for (std::size_t size = sizeof(Word); size <= kMaxSmall; size += sizeof(Word)) {
+    std::uint32_t const served_by = serving_class(size);
+    bool const is_special = served_by == 0 || g_classes.classes[served_by].shared;
+    std::uint32_t const quick = is_special ? kNoQuickClass : class_for(size, kMinAlignment);
+    g_quick_class[size / sizeof(Word)] = static_cast<std::uint8_t>(quick);
   }
 }
 

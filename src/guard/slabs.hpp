@@ -51,6 +51,14 @@ extern constinit std::uint8_t g_class_of[kGranules + 1];
   return size == 0 ? kNothing : g_class_of[divide_up(size + kCanaryBytes, kGranule)];
 }
 
+// The same for malloc's alignment, where the request is nothing special: kNoQuickClass, where it is.
+inline constexpr std::uint8_t kNoQuickClass = 0xFF;
+static_assert(kMostClasses < kNoQuickClass);
+extern constinit std::uint8_t g_quick_class[kMaxSmall / sizeof(Word) + 1];
+[[nodiscard]] inline std::uint32_t quick_class_for(std::size_t size) noexcept {
+  return size <= kMaxSmall ? g_quick_class[divide_up(size, sizeof(Word))] : kNoQuickClass;
+}
+
 // --- from one to the other ---
 
 [[nodiscard]] inline GuardedSlab* slab_at(std::size_t slot) noexcept {
