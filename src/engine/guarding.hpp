@@ -32,8 +32,8 @@ struct Guard {
   std::size_t (*size_of)(void* p) noexcept;
   // That it came by another door than malloc's.
   void (*came_by)(void* p, Door door) noexcept;
-  // Whether what the caller says is so; p is any pointer, or null.
-  void (*leaves)(void* p, Farewell const& farewell) noexcept;
+  // A free of which that is said; p is any pointer, or null. False: nothing has happened, for it is not guarded.
+  bool (*deallocate_as)(void* p, Farewell const& farewell) noexcept;
   // A pointer that leads to no allocation is being freed: to be reported if it lies in guarded memory.
   void (*inside)(void* p) noexcept;
   // A pointer that is not ours is being freed: to be reported if it cannot be anybody's.

@@ -274,7 +274,7 @@ void slow_deallocate(void* p) noexcept {
 void slow_deallocate_as(void* p, Door door, std::size_t size, std::size_t alignment) noexcept {
   if (Guard const* const guard = active_guard(); guard != nullptr && !t_thread.busy) {
     Busy const busy;
-    guard->leaves(p, {door, size, alignment});
+    if (guard->deallocate_as(p, {door, size, alignment})) return;
   }
   slow_deallocate(p);
 }

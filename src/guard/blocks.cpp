@@ -113,8 +113,8 @@ struct Found {
   return {slab, index, info};
 }
 
-[[gnu::always_inline]] inline void* hand_out(Heap& heap, std::uint32_t c, Info* info, std::size_t size, bool zeroed,
-                                             Trace here) noexcept {
+[[gnu::always_inline]] inline void* hand_out(Heap& heap, Lists& lists, std::uint32_t c, Info* info, std::size_t size,
+                                             bool zeroed, Trace here) noexcept {
   Shape const& shape = g_shapes[c];
   char* const block = start_of(info, shape);
   if (c != kNothing) check_free(block, *info);
@@ -126,6 +126,8 @@ struct Found {
   if (c != kNothing) fill(block, shape.block, size, zeroed);
   info->enter(State::live);
   count_guarded(&heap, static_cast<std::int64_t>(shape.block));
+  lists.last = info;
+  lists.last_start = block;
   return block;
 }
 
@@ -135,7 +137,7 @@ void* allocate_block_quickly(Heap& heap, std::uint32_t c, std::size_t size) noex
   auto* const lists = static_cast<Lists*>(heap.guarded);
   if (lists == nullptr || lists->returned.load(std::memory_order_relaxed) != nullptr) return nullptr;
   Info* const info = take_at_hand(lists->blocks[c], g_shapes[c]);
-  return info != nullptr ? hand_out(heap, c, info, size, false, trace_here(&lists->recent)) : nullptr;
+  return info != nullptr ? hand_out(heap, *lists, c, info, size, false, trace_here(&lists->recent)) : nullptr;
 }
 
 void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
@@ -148,13 +150,13 @@ void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t 
     if (outcome == Outcome::refused) return out_of_memory();
     if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
   }
-  return hand_out(heap, c, info, size, zeroed, trace_here(&lists->recent));
+  return hand_out(heap, *lists, c, info, size, zeroed, trace_here(&lists->recent));
 }
 
-void free_block(void* p) noexcept {
+void free_block(void* p, Farewell const& farewell) noexcept {
   Found const found = find(p);
   Info& info = found.info;
-  if (!take_leave(p, info)) return;
+  if (!take_leave(p, info, farewell)) return;
   GuardedSlab* const slab = found.slab;
   std::uint32_t const c = slab->size_class;
   Heap* const own = t_thread.own != nullptr ? t_thread.own : own_heap();

@@ -31,7 +31,12 @@ inline constexpr std::size_t kMostAlignment = kPage;
 [[nodiscard]] void* allocate_block_quickly(Heap& heap, std::uint32_t c, std::size_t size) noexcept;
 // What is known of the one that begins there; dies where none does.
 [[nodiscard]] Record& block_record(void* p) noexcept;
-void free_block(void* p) noexcept;
+void free_block(void* p, Farewell const& farewell) noexcept;
+// Of what that heap has handed out last, if that begins there; null: it does not.
+[[nodiscard]] inline Record* last_block_of(Heap const* own, void const* p) noexcept {
+  auto const* const lists = own != nullptr ? static_cast<Lists const*>(own->guarded) : nullptr;
+  return lists != nullptr && lists->last_start == p ? lists->last : nullptr;
+}
 
 // Looks at all blocks of a slab, whatever they are in, while others are at work; dies at the first that is damaged.
 void check_slab(std::size_t slot) noexcept;

@@ -27,13 +27,16 @@ namespace {
 constinit std::atomic<bool> g_doors_mix{false};
 }
 
-bool take_leave_slowly(void const* p, Record& record, bool has_left) noexcept {
+bool take_leave_slowly(void const* p, Record& record, Farewell const& farewell, bool has_left) noexcept {
   if (!has_left && !record.leave_live()) {
     if (record.state.load(std::memory_order_relaxed) == State::moving) return false;
     report_double_free(p, record);
   }
-  if (record.door != Door::malloc && !g_doors_mix.load(std::memory_order_relaxed))
-    report_wrong_door(p, Door::malloc, record);
+  if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
+    report_wrong_door(p, farewell.door, record);
+  if (farewell.size != Farewell::kUnknown && farewell.size != record.size) report_wrong_size(p, farewell.size, record);
+  if (farewell.alignment != 0 && reinterpret_cast<std::uintptr_t>(p) % farewell.alignment != 0)
+    report_wrong_alignment(p, farewell.alignment, record);
   return true;
 }
 
@@ -74,7 +77,18 @@ void* allocate_quickly(std::size_t size, std::size_t alignment) noexcept {
   return allocate_block_quickly(*heap, c, size);
 }
 
-void deallocate(void* p, std::uint32_t word) noexcept { word == kGuardedBlock ? free_block(p) : free_span(p); }
+void free_as(void* p, std::uint32_t word, Farewell const& farewell) noexcept {
+  word == kGuardedBlock ? free_block(p, farewell) : free_span(p, farewell);
+}
+
+void deallocate(void* p, std::uint32_t word) noexcept { free_as(p, word, {}); }
+
+bool deallocate_as(void* p, Farewell const& farewell) noexcept {
+  std::uint32_t const word = map_word_of(p);
+  if (!is_guarded(word)) return false;
+  free_as(p, word, farewell);
+  return true;
+}
 
 std::size_t size_of(void* p) noexcept {
   Record const& record = record_of(p);
@@ -83,19 +97,11 @@ std::size_t size_of(void* p) noexcept {
 }
 
 void came_by(void* p, Door door) noexcept {
-  if (is_guarded(map_word_of(p))) record_of(p).door = door;
-}
-
-void leaves(void* p, Farewell const& farewell) noexcept {
-  if (p == nullptr || !is_guarded(map_word_of(p))) return;
-  Record& record = record_of(p);
-  if (record.state.load(std::memory_order_relaxed) != State::live) return;  // a double free, as will be seen
-  if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
-    report_wrong_door(p, farewell.door, record);
-  if (farewell.size != Farewell::kUnknown && farewell.size != record.size) report_wrong_size(p, farewell.size, record);
-  record.door = Door::malloc;  // as free() expects it
-  if (farewell.alignment != 0 && reinterpret_cast<std::uintptr_t>(p) % farewell.alignment != 0)
-    report_wrong_alignment(p, farewell.alignment, record);
+  if (Record* const last = last_block_of(t_thread.own, p); last != nullptr) {
+    last->door = door;
+  } else if (is_guarded(map_word_of(p))) {
+    record_of(p).door = door;
+  }
 }
 
 void inside(void* p) noexcept {
@@ -124,7 +130,8 @@ void foreign(void* p) noexcept {
   if (!search.mapped) report_foreign(p, "nothing is mapped there");
 }
 
-constinit Guard const kFull = {allocate, deallocate, size_of, came_by, leaves, inside, foreign, allocate_quickly};
+constinit Guard const kFull = {allocate,      deallocate, size_of, came_by,
+                               deallocate_as, inside,     foreign, allocate_quickly};
 
 }  // namespace
 

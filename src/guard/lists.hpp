@@ -27,7 +27,9 @@ struct BlockList {
 struct Lists {
   BlockList blocks[kMostClasses];
   std::atomic<Info*> returned;  // blocks that other threads have freed
-  List<Run> spans;              // in quarantine, the newest first
+  Info* last;                   // that was handed out, and where its block begins
+  void const* last_start;
+  List<Run> spans;  // in quarantine, the newest first
   std::uint64_t span_count, span_bytes;
   RecentTraces recent;
 };

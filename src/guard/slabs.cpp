@@ -135,11 +135,13 @@ Outcome carve(Heap& heap, BlockList& mine, std::uint32_t c, Charge& charge, Info
   if (!g_arena.touch(slab, infos.from, infos.to, charge)) return Outcome::over_capacity;
   if (c != kNothing && !g_arena.touch(slab, blocks.from, blocks.to, charge)) return Outcome::over_capacity;
   info = carve_next(slab, shape);
+  Info* last = nullptr;
   for (std::uint32_t more = 0; more < kMostReady && slab->carved < shape.capacity; ++more) {
     if (!infos.contain(pages_of_info(slab->carved)) || !blocks.contain(pages_of_block(shape, slab->carved))) break;
     Info* const fresh = carve_next(slab, shape);
-    fresh->next = mine.ready;
-    mine.ready = fresh;
+    fresh->next = nullptr;
+    (last == nullptr ? mine.ready : last->next) = fresh;
+    last = fresh;
   }
   if (slab->carved == shape.capacity) mine.carving = nullptr;
   return Outcome::done;

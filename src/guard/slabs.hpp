@@ -80,7 +80,7 @@ extern constinit std::uint8_t g_quick_class[kMaxSmall / sizeof(Word) + 1];
 
 // --- the caller holds the heap's lock ---
 
-// A block that was never handed out, and to the ready ones as many as come at no further page.
+// A block that was never handed out; and those that come at no further page become ready, of which there are none.
 [[nodiscard]] Outcome carve(Heap& heap, BlockList& mine, std::uint32_t c, Charge& charge, Info*& info) noexcept;
 // Free blocks of a slab become ready, a few at once.
 void make_ready(BlockList& mine) noexcept;

@@ -133,9 +133,9 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   return span->start;
 }
 
-void free_span(void* p) noexcept {
+void free_span(void* p, Farewell const& farewell) noexcept {
   Record& record = span_record(p);
-  if (!take_leave(p, record)) return;
+  if (!take_leave(p, record, farewell)) return;
   GuardedSpan* const span = span_of(p);
   Heap* const own = own_heap();
   record.freed_by = trace_here(recent_traces(own));

@@ -35,14 +35,16 @@ struct Record {
   void enter(State to) noexcept { state.store(to, std::memory_order_release); }
 };
 
-// Before an allocation is freed by free() or what is as good: dies if that is wrong. False: it stays as it is, as
-// leave_live() says.
-[[nodiscard]] bool take_leave_slowly(void const* p, Record& record, bool has_left) noexcept;
-[[nodiscard]] inline bool take_leave(void const* p, Record& record) noexcept {
+// Before an allocation is freed, as the caller says: dies if that is wrong. False: it stays as it is, as leave_live()
+// says.
+[[nodiscard]] bool take_leave_slowly(void const* p, Record& record, Farewell const& farewell, bool has_left) noexcept;
+[[nodiscard]] inline bool take_leave(void const* p, Record& record, Farewell const& farewell) noexcept {
   bool const has_left = record.leave(State::live);
-  if (has_left && record.door == Door::malloc) [[likely]]
+  bool const is_so = record.door == farewell.door && farewell.alignment == 0 &&
+                     (farewell.size == Farewell::kUnknown || farewell.size == record.size);
+  if (has_left && is_so) [[likely]]
     return true;
-  return take_leave_slowly(p, record, has_left);
+  return take_leave_slowly(p, record, farewell, has_left);
 }
 
 }  // namespace stealth::guard

@@ -58,6 +58,12 @@ constinit std::atomic<std::uint32_t> g_count{0}, g_used{1};  // stacks, and word
 // For those who ask often. That a thread each goes beyond it does no harm.
 bool is_full() noexcept { return g_count.load(std::memory_order_relaxed) >= kMost; }
 
+// So that there are fewer stacks, the more there are.
+std::uint32_t told_now() noexcept {
+  constexpr std::uint8_t kTold[] = {kToldFrames, 8, 5, 3};
+  return kTold[min(g_count.load(std::memory_order_relaxed) / (kMost / 4), 3u)];
+}
+
 // --- what tells a stack ---
 
 std::uint64_t told_by(std::uint64_t sum) noexcept {
@@ -123,6 +129,9 @@ Shape* set_of(RecentTraces& recent, std::uint64_t key) noexcept {
   return recent.shapes[key >> 57];
 }
 
+// Another thread's addresses could stand beyond the end of this one's stack.
+bool is_own(RecentTraces const& recent) noexcept { return recent.thread == &t_thread && recent.told == told_now(); }
+
 RecentTraces::Found& found_of(RecentTraces& recent, std::uint64_t stack) noexcept {
   return recent.found[stack % RecentTraces::kFound];
 }
@@ -142,12 +151,12 @@ void remember(RecentTraces& recent, std::uint64_t key, Stack const& stack) noexc
 
 // The frames above trace_here()'s, which ends at `end`, as far as they are known, from the one of ours on that the
 // program called.
-void walk_known(Address end, Stack& stack) noexcept {
+void walk_known(Address end, std::uint32_t told, Stack& stack) noexcept {
   void* codes[kWalked];
   void const* places[kWalked];
   std::uint32_t const known = backtrace_known(reinterpret_cast<void const*>(end + sizeof end), codes, places, kWalked);
   bool ours = true;
-  for (std::uint32_t i = 0; i < known && stack.depth < kDepth; ++i) {
+  for (std::uint32_t i = 0; i < known && stack.depth <= told; ++i) {
     ours = ours && is_own_code(codes[i]);
     if (ours) stack.depth = 0;
     stack.codes[stack.depth] = reinterpret_cast<Address>(codes[i]);
@@ -157,9 +166,9 @@ void walk_known(Address end, Stack& stack) noexcept {
   if (ours) stack.depth = 0;
 }
 
-void walk(Stack& stack) noexcept {
+void walk(std::uint32_t told, Stack& stack) noexcept {
   void* codes[kUnwound];
-  stack.depth = min(backtrace(codes, kUnwound), kToldFrames);
+  stack.depth = min(backtrace(codes, kUnwound), told);
   stack.stands = false;
   std::memcpy(stack.codes, codes, stack.depth * sizeof *codes);
 }
@@ -183,16 +192,17 @@ __attribute__((noinline)) Trace find_slowly(Table& table, RecentTraces* recent, 
                                             Address end) noexcept {
   if (!stacks_are_told()) return kNoTrace;
   if (recent != nullptr) {
-    if (recent->thread != &t_thread) {  // another one's addresses could stand beyond the end of this one's stack
+    if (!is_own(*recent)) {
       std::memset(recent->shapes, 0, sizeof recent->shapes);
       recent->thread = &t_thread;
+      recent->told = told_now();
     }
     if (Trace const trace = find_in_table(table, *recent, key, end); trace != kNoTrace) return trace;
     if (is_full()) return kNoTrace;
   }
   Stack stack = {};
-  if (recent != nullptr) walk_known(end, stack);
-  if (stack.depth == 0) walk(stack);
+  if (recent != nullptr) walk_known(end, recent->told, stack);
+  if (stack.depth == 0) walk(recent != nullptr ? recent->told : kToldFrames, stack);
   if (stack.depth == 0) return kNoTrace;
   Trace const trace = find_or_add(table, stack, number_of(stack));
   if (recent != nullptr && stack.stands && trace != kNoTrace) remember(*recent, key, stack);
@@ -212,7 +222,7 @@ __attribute__((noinline)) Trace trace_here(RecentTraces* recent) noexcept {
   auto const end = reinterpret_cast<Address>(__builtin_frame_address(0));
   auto const by = reinterpret_cast<Address>(__builtin_return_address(0));
   std::uint64_t const key = (end ^ by << 32) * kGolden;
-  if (recent != nullptr && recent->thread == &t_thread) [[likely]] {
+  if (recent != nullptr && is_own(*recent)) [[likely]] {
     Shape const* const set = set_of(*recent, key);
     for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
       if (set[way].key != key) continue;

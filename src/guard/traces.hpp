@@ -18,12 +18,13 @@ namespace stealth::guard {
 using Trace = std::uint32_t;
 inline constexpr Trace kNoTrace = 0;  // nobody tells stacks, or there is no room for another
 
-// Of a stack so many of the program's frames are told.
+// Of a stack so many of the program's frames are told, at first. Where a program has very many stacks (a recursion has
+// one for each leaf), fewer are told of those that come later.
 inline constexpr std::uint32_t kToldFrames = 12;
 
 // A thread's alone.
 struct RecentTraces {
-  static constexpr std::uint32_t kSets = 128, kWays = 4, kFound = 1024;
+  static constexpr std::uint32_t kSets = 128, kWays = 4, kFound = 2048;
   // Whereby a stack is told from others: its frames and where they stand.
   struct Shape {
     std::uint64_t key;   // of where it ended
@@ -36,6 +37,7 @@ struct RecentTraces {
     Trace trace;
   };
   void const* thread;  // whose they are: others have other stacks
+  std::uint32_t told;  // frames, of these shapes
   Shape shapes[kSets][kWays];
   Found found[kFound];
 };
