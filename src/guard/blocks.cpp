@@ -20,8 +20,10 @@ std::uint32_t most_over(Shape const& shape) noexcept { return min(shape.quaranti
 
 // Where its memory will be looked at before long.
 void expect(Info const* info, Shape const& shape) noexcept {
+  char const* const start = start_of(info, shape);
   __builtin_prefetch(info, 1);
-  __builtin_prefetch(start_of(info, shape), 1);
+  __builtin_prefetch(start, 1);
+  __builtin_prefetch(start + shape.block - 1, 1);
 }
 
 Info* take_oldest(BlockList& mine) noexcept {
