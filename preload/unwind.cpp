@@ -114,10 +114,10 @@ extern "C" __attribute__((visibility("default"), noinline)) int stealth_unwind(v
 }
 
 // The same from a place on where a return address stands, and where each one does, up to a frame of which more than
-// once would not help; 0: up to one of which nothing is known yet. Waits for nobody.
+// once would not help; negative: so many, and then one of which nothing is known yet. Waits for nobody.
 extern "C" __attribute__((visibility("default"))) int stealth_unwind_known(void const* place, void** into,
                                                                            void const** places, int most) noexcept {
   End end = End::unknown;
   int const depth = walk(reinterpret_cast<Address>(place), into, places, most, end);
-  return end != End::unknown ? depth : 0;
+  return end != End::unknown ? depth : -depth;
 }

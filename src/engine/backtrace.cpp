@@ -75,9 +75,9 @@ std::uint32_t backtrace(void** frames, std::uint32_t most) noexcept {
   return depth - own;
 }
 
-std::uint32_t backtrace_known(void const* place, void** frames, void const** places, std::uint32_t most) noexcept {
+int backtrace_known(void const* place, void** frames, void const** places, std::uint32_t most) noexcept {
   UnwindKnown* const how = g_unwind_known.load(std::memory_order_acquire);
-  return how == nullptr ? 0 : static_cast<std::uint32_t>(how(place, frames, places, static_cast<int>(most)));
+  return how == nullptr ? 0 : how(place, frames, places, static_cast<int>(most));
 }
 
 void backtrace_fork_prepare() noexcept {

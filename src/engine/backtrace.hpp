@@ -18,7 +18,7 @@ struct Own {
 };
 
 // The stack from the return address that stands at `place` on, which is the calling thread's, as far as it can be told
-// without anybody's lock, and where each address stands; 0: not known so.
+// without anybody's lock, and where each address stands; negative: so many, and the next one is not known yet.
 using UnwindKnown = int(void const* place, void** into, void const** places, int most) noexcept;
 
 void tell_stacks_by(Unwind* unwind, Own own, UnwindKnown* known = nullptr) noexcept;
@@ -30,8 +30,7 @@ void tell_stacks_by(Unwind* unwind, Own own, UnwindKnown* known = nullptr) noexc
 
 [[nodiscard]] bool stacks_are_told() noexcept;
 // By UnwindKnown, libstealth's own frames included.
-[[nodiscard]] std::uint32_t backtrace_known(void const* place, void** frames, void const** places,
-                                            std::uint32_t most) noexcept;
+[[nodiscard]] int backtrace_known(void const* place, void** frames, void const** places, std::uint32_t most) noexcept;
 [[nodiscard]] bool is_own_code(void const* frame) noexcept;
 
 // For the engine's own fork handlers; the child's also where the fork came out of a handler that interrupted this.

@@ -60,8 +60,8 @@ bool is_full() noexcept { return g_count.load(std::memory_order_relaxed) >= kMos
 
 // So that there are fewer stacks, the more there are.
 std::uint32_t told_now() noexcept {
-  constexpr std::uint8_t kTold[] = {kToldFrames, 8, 5, 3};
-  return kTold[min(g_count.load(std::memory_order_relaxed) / (kMost / 4), 3u)];
+  constexpr std::uint8_t kTold[] = {kToldFrames, kToldFrames, kToldFrames, kToldFrames, 6, 6, 2, 1};
+  return kTold[min(g_count.load(std::memory_order_relaxed) / (kMost / 8), 7u)];
 }
 
 // --- what tells a stack ---
@@ -149,21 +149,21 @@ void remember(RecentTraces& recent, std::uint64_t key, Stack const& stack) noexc
 
 // --- walking ---
 
-// The frames above trace_here()'s, which ends at `end`, as far as they are known, from the one of ours on that the
-// program called.
+// The frames above trace_here()'s, which ends at `end`, from the one of ours on that the program called: as many as are
+// wanted, or up to one whose size varies. None where the unwinder has something to learn.
 void walk_known(Address end, std::uint32_t told, Stack& stack) noexcept {
   void* codes[kWalked];
   void const* places[kWalked];
-  std::uint32_t const known = backtrace_known(reinterpret_cast<void const*>(end + sizeof end), codes, places, kWalked);
+  int const known = backtrace_known(reinterpret_cast<void const*>(end + sizeof end), codes, places, kWalked);
   bool ours = true;
-  for (std::uint32_t i = 0; i < known && stack.depth <= told; ++i) {
+  for (int i = 0; i < (known < 0 ? -known : known) && stack.depth <= told; ++i) {
     ours = ours && is_own_code(codes[i]);
     if (ours) stack.depth = 0;
     stack.codes[stack.depth] = reinterpret_cast<Address>(codes[i]);
     stack.ups[stack.depth++] = static_cast<std::uint32_t>(reinterpret_cast<Address>(places[i]) - end);
   }
   stack.stands = true;
-  if (ours) stack.depth = 0;
+  if (ours || (known < 0 && stack.depth <= told)) stack.depth = 0;
 }
 
 void walk(std::uint32_t told, Stack& stack) noexcept {
