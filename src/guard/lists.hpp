@@ -40,8 +40,9 @@ struct Lists {
   return heap.guarded != nullptr ? static_cast<Lists*>(heap.guarded) : make_lists(heap);
 }
 // Of the calling thread's heap, if it has any.
-[[nodiscard]] inline RecentTraces* recent_traces(Heap const* own) noexcept {
-  return own != nullptr && own->guarded != nullptr ? &static_cast<Lists*>(own->guarded)->recent : nullptr;
+[[nodiscard]] inline RecentTraces* recent_traces(Heap* own) noexcept {
+  Lists* const lists = own != nullptr ? lists_of(*own) : nullptr;
+  return lists != nullptr ? &lists->recent : nullptr;
 }
 
 }  // namespace stealth::guard
