@@ -149,8 +149,21 @@ void remember(RecentTraces& recent, std::uint64_t key, Stack const& stack) noexc
 
 // --- walking ---
 
+// The unwinder takes some fifty microseconds to learn what it then knows for good. A program of very many frames would
+// wait for that for seconds: it is done at most for so long, and for a share of the time since it began; until the next
+// occasion a stack ends where nothing is known.
+constexpr std::uint64_t kLearnAtOnceNs = 50'000'000, kLearnShare = 20;
+constinit std::atomic<std::uint64_t> g_learned_ns{0}, g_began_ns{0};
+
+bool may_learn() noexcept {
+  std::uint64_t const learned = g_learned_ns.load(std::memory_order_relaxed);
+  if (learned <= kLearnAtOnceNs) return true;
+  std::uint64_t const passed = os::monotonic_ns() - g_began_ns.load(std::memory_order_relaxed);
+  return learned <= kLearnAtOnceNs + passed / kLearnShare;
+}
+
 // The frames above trace_here()'s, which ends at `end`, from the one of ours on that the program called: as many as are
-// wanted, or up to one whose size varies. None where the unwinder has something to learn.
+// wanted, or up to one whose size varies. None where the unwinder has something to learn, and may.
 void walk_known(Address end, std::uint32_t told, Stack& stack) noexcept {
   void* codes[kWalked];
   void const* places[kWalked];
@@ -163,14 +176,18 @@ void walk_known(Address end, std::uint32_t told, Stack& stack) noexcept {
     stack.ups[stack.depth++] = static_cast<std::uint32_t>(reinterpret_cast<Address>(places[i]) - end);
   }
   stack.stands = true;
-  if (ours || (known < 0 && stack.depth <= told)) stack.depth = 0;
+  if (ours || (known < 0 && stack.depth <= told && may_learn())) stack.depth = 0;
 }
 
 void walk(std::uint32_t told, Stack& stack) noexcept {
+  std::uint64_t const began = os::monotonic_ns();
+  std::uint64_t first = 0;
+  g_began_ns.compare_exchange_strong(first, began, std::memory_order_relaxed);
   void* codes[kUnwound];
   stack.depth = min(backtrace(codes, kUnwound), told);
   stack.stands = false;
   std::memcpy(stack.codes, codes, stack.depth * sizeof *codes);
+  g_learned_ns.fetch_add(os::monotonic_ns() - began, std::memory_order_relaxed);
 }
 
 // --- what trace_here() does where its thread has not had the stack just before ---
