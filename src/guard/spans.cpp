@@ -114,6 +114,8 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   span->record.allocated_by = here;
   span->record.freed_by = kNoTrace;
   auto const pages = static_cast<std::uint32_t>((layout.lead + layout.bytes) / kPage);
+  // All of it is about to be written: one call for what would be a fault for each page.
+  if (size <= kMostFilled && !os::may_be_filtered()) static_cast<void>(os::populate(span->memory(), span->bytes));
   if (size > kMostFilled) {
     if (!g_arena.purge_pages(span, 0, pages)) std::memset(span->start, 0, size);
     Charge again{.level = Level::over};

@@ -152,7 +152,7 @@ void remember(RecentTraces& recent, std::uint64_t key, Stack const& stack) noexc
 // The unwinder takes some fifty microseconds to learn what it then knows for good. A program of very many frames would
 // wait for that for seconds: it is done at most for so long, and for a share of the time since it began; until the next
 // occasion a stack ends where nothing is known.
-constexpr std::uint64_t kLearnAtOnceNs = 50'000'000, kLearnShare = 20;
+constexpr std::uint64_t kLearnAtOnceNs = 20'000'000, kLearnShare = 20;
 constinit std::atomic<std::uint64_t> g_learned_ns{0}, g_began_ns{0};
 
 bool may_learn() noexcept {
