@@ -12,6 +12,7 @@
 #include "interposed.hpp"
 #include "os/os.hpp"
 #include "start.hpp"
+#include "unwinder.hpp"
 
 namespace stealth {
 
@@ -80,6 +81,7 @@ void on_fault(int signal, siginfo_t* info, void* context) noexcept {
 
 void begin_guarding() noexcept {
   if (settings().guard == config::Guard::full) guard::begin_full(os::random_bits());
+  if (settings().guard == config::Guard::sample) guard::begin_sample(os::random_bits(), load_unwinder_soon);
 }
 
 void watch_faults() noexcept {
@@ -88,6 +90,7 @@ void watch_faults() noexcept {
   auto* const real = g_sigaction.get();
   if (active_guard() == nullptr || real(SIGSEGV, nullptr, &g_wanted[0]) != 0) return;
   g_watching.store(set_ours(g_wanted[0]) == 0, std::memory_order_release);
+  if (serving_guard() == nullptr) return;
   // A program that brings some of these operators need not bring all of them: then what comes by one of its own may
   // leave by one of ours.
   void* (*const object)(std::size_t) = ::operator new;

@@ -46,9 +46,10 @@ STEALTH_EXPORT void* reallocarray(void* p, std::size_t count, std::size_t size) 
   return stealth::reallocate(p, bytes);
 }
 
-// As glibc: an alignment that is no power of two is rounded up to one.
+// As glibc: an alignment that is no power of two is rounded up to one, if there is one.
 STEALTH_EXPORT void* memalign(std::size_t alignment, std::size_t size) noexcept {
-  if (alignment > PTRDIFF_MAX) return wrong_alignment();
+  constexpr std::size_t kLargest = ~(SIZE_MAX >> 1);
+  if (alignment > kLargest) return wrong_alignment();
   std::size_t rounded = kMinAlignment;
   while (rounded < alignment) rounded *= 2;
   return stealth::allocate_aligned(size, rounded);
@@ -60,12 +61,13 @@ STEALTH_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t size) noex
   return stealth::allocate_aligned(size, alignment);
 }
 
+// As glibc, which says at a refusal for want of memory in errno what it returns; otherwise errno stays as it was.
 STEALTH_EXPORT int posix_memalign(void** result, std::size_t alignment, std::size_t size) noexcept {
   if (!stealth::is_power_of_two(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
   int const saved = errno;
   void* const p = stealth::allocate_aligned(size, alignment);
-  errno = saved;
   if (p == nullptr) return ENOMEM;
+  errno = saved;
   *result = p;
   return 0;
 }

@@ -36,7 +36,7 @@ void* ask_runtime(char const* name, std::size_t size, Rest... rest) {
 }
 
 void* by(Door door, void* block) noexcept {
-  if (Guard const* const guard = stealth::active_guard(); guard != nullptr) guard->came_by(block, door);
+  if (Guard const* const guard = stealth::serving_guard(); guard != nullptr) guard->came_by(block, door);
   return block;
 }
 

@@ -56,7 +56,7 @@ constinit int g_owning_process = 0;
 void outside_deallocate(void* p) noexcept {
   if (p == nullptr) return;
   if (bootstrap::owns(p)) return bootstrap::deallocate(p);
-  if (Guard const* const guard = active_guard(); guard != nullptr) guard->foreign(p);
+  if (Guard const* const guard = serving_guard(); guard != nullptr) guard->foreign(p);
   next::deallocate(p);
 }
 
@@ -195,7 +195,11 @@ void start_engine() {
   publish_classes();
   begin_guarding();  // nothing has been handed out
   permit_keeper(g_owning_process);
-  if (g_settings.profile.interval != 0) profile_each(g_settings.profile.interval);
+  if (g_settings.profile.interval != 0) {
+    profile_each(g_settings.profile.interval);
+    if (g_settings.guard == config::Guard::full)
+      report("STEALTH_PROFILE: nothing is sampled under STEALTH_GUARD=full; the profile stays empty");
+  }
   if (!preallocate())
     report("STEALTH_CLASSES: not all blocks could be preallocated: the capacity or the memory is too small");
   remark("capacity ", g_budget.limits().capacity == CapacityLimits::kNoCapacity ? "none, " : "",

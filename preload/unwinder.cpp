@@ -48,16 +48,17 @@ bool find_path(char* into, std::size_t bytes) noexcept {
   return !path.cut();
 }
 
+// For whom it is loaded.
+char const* name_of_user() noexcept { return active_guard() != nullptr ? "STEALTH_GUARD" : "STEALTH_PROFILE"; }
+
 void load() noexcept {
   char path[1024] = "";
   void* const library = find_path(path, sizeof path) ? ::dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
   void* const symbol = library != nullptr ? ::dlsym(library, "stealth_unwind") : nullptr;
   if (symbol == nullptr) {
     char const* const why = ::dlerror();
-    bool const guarded = active_guard() != nullptr;
-    report(guarded ? "STEALTH_GUARD" : "STEALTH_PROFILE", ": cannot load ", path, ": ",
-           why != nullptr ? why : "no such name in it",
-           guarded ? "; no stacks in its reports" : "; no stacks, so no profile",
+    report(name_of_user(), ": cannot load ", path, ": ", why != nullptr ? why : "no such name in it",
+           active_guard() != nullptr ? "; no stacks in its reports" : "; no stacks, so no profile",
            "; install libunwind and libstealth-unwind.so.0 beside libstealth.so");
     g_library.store(Library::missing, std::memory_order_release);
     return;
@@ -95,7 +96,7 @@ void make_thread() noexcept {
     pthread_detach(thread);
   } else {
     g_library.store(Library::unknown, std::memory_order_release);
-    report("STEALTH_PROFILE: no thread can be made to load the unwinder (error ", error, "); the profile stays off");
+    report(name_of_user(), ": no thread can be made to load the unwinder (error ", error, "), so there are no stacks");
   }
 }
 
@@ -118,9 +119,14 @@ void profile_each(std::uint64_t interval) noexcept {
 
 void load_unwinder_at_start() noexcept {
   g_alive.store(true, std::memory_order_relaxed);
-  if (g_wanted.load(std::memory_order_relaxed) == 0 && active_guard() == nullptr) return;
+  if (g_wanted.load(std::memory_order_relaxed) == 0 && serving_guard() == nullptr) return;
   g_library.store(Library::loading, std::memory_order_relaxed);
   load();
+}
+
+void load_unwinder_soon() noexcept {
+  if (g_library.load(std::memory_order_acquire) == Library::unknown && g_alive.load(std::memory_order_relaxed))
+    call_in(make_thread);
 }
 
 // The thread that was to load it, or was about to, is not there.

@@ -11,6 +11,8 @@ namespace stealth {
 
 // STEALTH_PROFILE, now or later; 0: off. Any thread, the keeper, too. In force at once, or when the unwinder is there.
 void profile_each(std::uint64_t interval) noexcept;
+// For the guard's samples: when the next thread comes to the slow path where it might be held up.
+void load_unwinder_soon() noexcept;
 // At start, once the C library has come to life.
 void load_unwinder_at_start() noexcept;
 void unwinder_fork_in_child() noexcept;

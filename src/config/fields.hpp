@@ -103,7 +103,4 @@ struct VerboseField {
   static void print(Config const& config, Line& line) noexcept { line.add(std::uint64_t{config.verbose}); }
 };
 
-// Whether what `config` asks of a row works in this version.
-inline bool guard_works(Config const& config) noexcept { return config.guard != Guard::sample; }
-
 }  // namespace stealth::config

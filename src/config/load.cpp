@@ -66,14 +66,6 @@ void report_problem(Problem const& problem, Sink sink) noexcept {
   send(sink, line);
 }
 
-void report_no_effect(Assignment const& assignment, Sink sink) noexcept {
-  std::array<char, line_size> room;
-  Line line{room};
-  name_and_value(assignment.name, assignment.value, line);
-  line.add(": no effect yet in this version");
-  send(sink, line);
-}
-
 void apply(Config& config, Assignment const& assignment, Setting const* setting, Sink sink) noexcept {
   Problem problem;
   if (setting == nullptr) {
@@ -81,8 +73,6 @@ void apply(Config& config, Assignment const& assignment, Setting const* setting,
     report_problem(problem, sink);
   } else if (!set(config, assignment.name, assignment.value, problem)) {
     report_problem(problem, sink);
-  } else if (setting->works != nullptr && !setting->works(config)) {
-    report_no_effect(assignment, sink);
   }
 }
 

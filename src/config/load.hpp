@@ -39,7 +39,7 @@ struct Origin {
 };
 
 // Applies every STEALTH_* variable to `config`, which holds the defaults before, and gives the sink one line for each
-// that is unknown, refused, or has no effect yet. No lines under STEALTH_VERBOSE=0, nor in a program that STEALTH_ONLY
+// that is unknown or refused. No lines under STEALTH_VERBOSE=0, nor in a program that STEALTH_ONLY
 // leaves out. False when it does: then everything is to be passed through.
 bool load(Config& config, Origin const& origin, Sink sink) noexcept;
 

@@ -23,8 +23,6 @@ struct Setting {
   std::string_view default_value{};  // as a user would write it; parses to the field's value in `defaults`
   std::string_view accepted{};       // for messages and the manual
   bool live = false;                 // can be changed while the program runs
-  // False: this version does not act on the value yet. Null: it acts on every value.
-  bool (*works)(Config const&) noexcept = nullptr;
   Fault (*parse)(std::string_view, Config&) noexcept = nullptr;
   void (*print)(Config const&, Line&) noexcept = nullptr;
   std::string_view help{};  // one line
@@ -139,7 +137,6 @@ inline constexpr std::array settings{
          .default_value = "off",
          .accepted = "off, sample, full",
          .live = detail::at_start,
-         .works = guard_works,
          .help = "sample: a few allocations get guard pages; full: every fault that can be caught is caught"}),
     detail::row<WordField<&Config::dumpable, off_on>>({.variable = "STEALTH_DUMPABLE",
                                                        .kind = Kind::word,

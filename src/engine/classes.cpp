@@ -9,9 +9,9 @@ constinit ClassList g_classes;
 constinit std::uint16_t g_bin_of[kClassesBySize + kSpanLists];
 constinit std::uint8_t g_serving[kClassesBySize];
 
-namespace {
+constinit std::atomic<std::size_t> g_counted_below{0};
 
-constinit std::atomic<bool> g_counted{false};
+namespace {
 
 constexpr std::size_t kLinearEnd = 128;
 
@@ -108,20 +108,34 @@ void hide_classes() noexcept {
   for (std::uint16_t& entry : g_bin_of) __atomic_store_n(&entry, std::uint16_t{0}, __ATOMIC_RELAXED);
 }
 
-void show_classes() noexcept {
-  // While sampling, blocks come from the lists of counted ones, and spans from the slow path.
-  bool const counted = g_counted.load(std::memory_order_relaxed);
-  std::size_t const first = counted ? kLists : 0;
-  for (std::size_t i = 0; i < kClassesBySize; ++i) {
+namespace {
+
+// Of the table, for requests of fewer bytes.
+std::size_t entries_below(std::size_t bytes) noexcept {
+  return bytes == 0 ? 0 : min((bytes - 1) / kGranule + 1, kClassesBySize);
+}
+
+// Entries [from, to) lead to lists that begin at `first`.
+void show_blocks(std::size_t from, std::size_t to, std::size_t first) noexcept {
+  for (std::size_t i = from; i < to; ++i) {
     std::size_t const bin = g_serving[i] == 0 ? 0 : (first + g_serving[i]) << kBinShift;
     __atomic_store_n(&g_bin_of[i], static_cast<std::uint16_t>(bin), __ATOMIC_RELAXED);
   }
-  for (std::uint32_t i = 0; i < kSpanLists; ++i) {
-    std::size_t const bin = counted ? 0 : (kClasses + i) << kBinShift;
+}
+
+}  // namespace
+
+void show_classes(std::size_t below) noexcept {
+  std::size_t const end = entries_below(below);
+  std::size_t const counted = min(entries_below(g_counted_below.load(std::memory_order_relaxed)), end);
+  show_blocks(0, counted, kLists);
+  show_blocks(counted, end, 0);
+  for (std::uint32_t i = 0; i < kSpanLists && bytes_in_list(i) < below; ++i) {
+    std::size_t const bin = is_counted(bytes_in_list(i)) ? 0 : (kClasses + i) << kBinShift;
     __atomic_store_n(&g_bin_of[kClassesBySize + i], static_cast<std::uint16_t>(bin), __ATOMIC_RELAXED);
   }
 }
 
-void count_blocks(bool counted) noexcept { g_counted.store(counted, std::memory_order_relaxed); }
+void count_requests_below(std::size_t bytes) noexcept { g_counted_below.store(bytes, std::memory_order_relaxed); }
 
 }  // namespace stealth

@@ -121,8 +121,13 @@ struct ClassRequest {
 void publish_classes();
 // Sends every malloc to the slow path, and ends that.
 void hide_classes() noexcept;
-void show_classes() noexcept;
-// From the next show_classes() on, malloc looks at the lists of counted blocks (sampling.hpp), or no longer.
-void count_blocks(bool counted) noexcept;
+void show_classes(std::size_t below = ~std::size_t{0}) noexcept;  // for requests of fewer bytes
+// From the next show_classes() on, malloc looks at the lists of counted blocks (sampling.hpp) for requests of fewer
+// bytes than this, and for those of spans comes to the slow path if they are among them.
+void count_requests_below(std::size_t bytes) noexcept;
+extern constinit std::atomic<std::size_t> g_counted_below;
+[[nodiscard]] inline bool is_counted(std::size_t size) {
+  return size < g_counted_below.load(std::memory_order_relaxed);
+}
 
 }  // namespace stealth

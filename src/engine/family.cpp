@@ -33,8 +33,8 @@ Target look_up(void* p, std::size_t offset) {
 void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
   if (alignment <= kMinAlignment) return allocate(size);
   if (!started()) return emergency(size, alignment);
-  if (size > PTRDIFF_MAX - alignment) return out_of_memory();
-  if (active_guard() != nullptr) return slow_allocate(size, alignment);
+  if (alignment > PTRDIFF_MAX || size > PTRDIFF_MAX - alignment) return out_of_memory();
+  if (serving_guard() != nullptr) return slow_allocate(size, alignment);
   // Slabs begin at slot boundaries, so a class's blocks are aligned to what divides its size. On the built-in ladder
   // the first class that holds the size, rounded up to the alignment, always is.
   if (size <= kMaxSmall && alignment <= kMaxSmall) {
@@ -56,7 +56,7 @@ void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
 namespace {
 
 __attribute__((noinline)) void* allocate_zeroed_slowly(std::size_t size) noexcept {
-  Guard const* const guard = active_guard();
+  Guard const* const guard = serving_guard();
   if (size <= kMaxSmall && guard == nullptr) {
     void* const p = slow_allocate(size, kMinAlignment);
     return p != nullptr ? std::memset(p, 0, size) : nullptr;

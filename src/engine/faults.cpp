@@ -11,7 +11,7 @@ void report_bad_free(void* p) noexcept {
   if (!g_arena.contains(offset)) die("invalid free: ", hex(p), " was never handed out");
   std::size_t const slot = offset >> kSlotShift;
   std::uint32_t const word = g_arena.owner_word(slot);
-  if (Guard const* const guard = active_guard(); guard != nullptr) guard->inside(p);
+  if (Guard const* const guard = serving_guard(); guard != nullptr) guard->inside(p);
   if (is_span(word) || word == 0) {
     Run const* const run = g_arena.run_holding(slot);
     std::size_t const first = g_arena.slot_of(run);

@@ -36,11 +36,29 @@ void request_flush() noexcept {
   g_mutex.unlock();
 }
 
-void publish_counting(bool counted) noexcept {
-  Hold hold(g_mutex);
-  count_blocks(counted);
+namespace {
+
+// The caller holds the lock.
+void publish_wanted_count() noexcept {
+  std::size_t const before = g_counted_below.load(std::memory_order_relaxed), now = wanted_count();
+  count_requests_below(now);
   // While threads are called in, the table is put back soon anyway.
-  if (g_flush_until_ns.load(std::memory_order_relaxed) == 0) show_classes();
+  if (g_flush_until_ns.load(std::memory_order_relaxed) == 0) show_classes(max(before, now));
+}
+
+}  // namespace
+
+void publish_counting() noexcept {
+  Hold hold(g_mutex);
+  publish_wanted_count();
+}
+
+bool try_publish_counting(std::atomic<bool>& what, bool now) noexcept {
+  if (!g_mutex.try_lock()) return false;
+  what.store(now, std::memory_order_seq_cst);
+  publish_wanted_count();
+  g_mutex.unlock();
+  return true;
 }
 
 void call_in(void (*work)() noexcept) noexcept {
@@ -74,7 +92,7 @@ void answer_flush(bool may_work) noexcept {
 void end_flush_in_child() noexcept {
   g_mutex.reset();
   g_work.store(nullptr, std::memory_order_relaxed);
-  count_blocks(is_sampling());  // another thread may have been about to
+  count_requests_below(wanted_count());  // another thread may have been about to
   show_classes();
   g_flush_until_ns.store(0, std::memory_order_relaxed);
 }

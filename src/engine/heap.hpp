@@ -108,9 +108,12 @@ struct Heap {
 
   os::ThreadMark mark{};
   bool locked_for_fork = false;
-  std::int64_t until_sample = 0;  // its thread's alone, as the three that follow (sampling.cpp)
+  std::int64_t until_sample = 0;  // its thread's alone, as the six that follow (sampling.cpp)
   std::uint32_t sampling_epoch = 0, sampling_random = 0;
   std::uint64_t samples_due = 0;  // a bit for each class: the block after those that are counted is a sample
+  std::uint64_t guards_due = 0;   // of those: it is the guard's
+  bool next_is_guards = false;    // the sample at the distance's end
+  std::uint8_t slow_calls = 0;    // its thread's, as far as they look for a window (windows.cpp)
   bool collecting = false;        // what comes back now was freed before
   bool lost = false;              // its thread died within the slow path: nobody touches it any more
   std::uint8_t ended_ticks = 0;   // how often the keeper has found its thread ended

@@ -5,6 +5,7 @@
 #include "engine/backtrace.hpp"
 #include "engine/keeper.hpp"
 #include "engine/registry.hpp"
+#include "engine/sampling.hpp"
 #include "engine/slow.hpp"
 #include "os/os.hpp"
 
@@ -287,6 +288,7 @@ void fork_in_child() noexcept {
     return;
   }
   g_budget.after_fork_in_child();
+  windows_fork_in_child();
   end_flush_in_child();
   Heap* const own = t_thread.own;
   for_each_heap([own](Heap& heap) {

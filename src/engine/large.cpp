@@ -14,8 +14,6 @@ constexpr std::size_t kMoveFrom = 256 * kKiB;
 // Spans of this many slots (4 MiB) and more begin at a huge page's boundary: the kernel then moves whole page tables.
 constexpr std::uint32_t kAlignFrom = 4 * kMiB / kSlot;
 constexpr std::uint32_t kHugeSlots = 2 * kMiB / kSlot;
-// Larger than any reservation, and small enough for slot and page numbers to fit into 32 bits.
-constexpr std::size_t kLargestSpan = std::size_t{1} << 43;
 
 std::uint32_t slots_for(std::size_t bytes) { return static_cast<std::uint32_t>(divide_up(bytes, kSlot)); }
 std::uint32_t pages_for(std::size_t bytes) { return static_cast<std::uint32_t>(divide_up(bytes, kPage)); }

@@ -13,11 +13,24 @@ constinit std::atomic<Sampler const*> g_sampler{nullptr};
 constinit std::atomic<std::uint32_t> g_epoch{0};  // of the distances
 constinit std::atomic<bool> g_small_too{false};   // whether a request for a small block can be given a span
 
-static_assert(kClasses <= 64);  // bits of Heap::samples_due
+static_assert(kClasses <= 64);  // bits of Heap::samples_due and guards_due
 
+// Of two exponential distances the shorter one is exponential, by the sum of the rates.
 void draw_distance(Heap& heap) noexcept {
-  Sampler const& sampler = *g_sampler.load(std::memory_order_acquire);
-  heap.until_sample = static_cast<std::int64_t>(sampler.draw(heap.sampling_random));
+  std::uint64_t distance = ~std::uint64_t{0} >> 1;
+  if (is_sampling()) distance = g_sampler.load(std::memory_order_acquire)->draw(heap.sampling_random);
+  heap.next_is_guards = false;
+  if (GuardSampler const* const guard = guard_sampler(); guard != nullptr) {
+    std::uint64_t const guards = guard->draw(heap.sampling_random);
+    heap.next_is_guards = guards < distance;
+    distance = min(distance, guards);
+  }
+  heap.until_sample = static_cast<std::int64_t>(distance);
+}
+
+// Whether small blocks can be samples at all.
+bool takes_small() noexcept {
+  return g_small_too.load(std::memory_order_relaxed) || g_window_open.load(std::memory_order_relaxed);
 }
 
 // Bytes until the next sample of this thread is due.
@@ -33,7 +46,9 @@ std::int64_t& distance(Heap& heap) noexcept {
 }
 
 void take_sample(Heap& heap, Span* span, std::size_t bytes) noexcept {
+  bool const is_guards = heap.next_is_guards;
   draw_distance(heap);
+  if (is_guards) return;  // which has small ones only
   span->sample = g_sampler.load(std::memory_order_acquire)->taken(bytes);
   // A list would hand it out again unseen.
   if (span->sample != 0) g_arena.set_owner(span, 1, kSpanWord);
@@ -43,17 +58,18 @@ std::uint32_t length_of(Bin const& list) noexcept {
   return static_cast<std::uint32_t>(max(list.limit - list.room, 1));  // room may be off by a few
 }
 
-// How many blocks of the class may be handed out before one is a sample; 0: the next one is.
-std::uint32_t count_more(Heap& heap, std::uint32_t c) noexcept {
+// How many blocks of the class may be handed out before one is a sample; 0: the next one is, and whose.
+std::uint32_t count_more(Heap& heap, std::uint32_t c, bool& is_guards) noexcept {
   std::int64_t& left = distance(heap);
   Bin const& list = heap.bins[c];
   // As many whether a sample is due among them or not (as pop_counted() does): if fewer were counted where one is, the
   // distance would more often end in another class's blocks, that come in between.
   std::uint32_t const count = list.head != nullptr ? length_of(list) : 1;
-  if (!g_small_too.load(std::memory_order_relaxed)) return count;  // nor do its bytes count for the spans' samples
+  if (!takes_small()) return count;  // nor do its bytes count for the spans' samples
   std::uint64_t const bit = std::uint64_t{1} << c;
   if ((heap.samples_due & bit) != 0) {
     heap.samples_due &= ~bit;
+    is_guards = (heap.guards_due & bit) != 0;
     return 0;
   }
   std::uint64_t const block = g_classes.classes[c].block;
@@ -64,8 +80,10 @@ std::uint32_t count_more(Heap& heap, std::uint32_t c) noexcept {
   // The block in which the distance ends is the sample, when its turn comes: not another class's that comes before. For
   // those a new distance begins here.
   std::uint64_t const before = left <= 0 ? 0 : (static_cast<std::uint64_t>(left) - 1) / block;
+  is_guards = heap.next_is_guards;
   if (before != 0) {
     heap.samples_due |= bit;
+    heap.guards_due = (heap.guards_due & ~bit) | (is_guards ? bit : 0);
     draw_distance(heap);
   }
   return static_cast<std::uint32_t>(before);
@@ -80,6 +98,7 @@ void move_counted(Bin& list, Bin& counted, std::uint32_t count) noexcept {
   }
   counted = {std::exchange(list.head, rest), -static_cast<std::int32_t>(count), 0};
   list.room = rest == nullptr ? list.limit : list.room + static_cast<std::int32_t>(count);
+  note_counted_list();
 }
 
 }  // namespace
@@ -88,14 +107,22 @@ void begin_sampling(Sampler const& sampler) noexcept {
   SpanRule const* const rule = g_classes.rule_for(kMaxSmall + 1);
   g_small_too.store(rule != nullptr && rule->unrounded, std::memory_order_relaxed);
   g_sampler.store(&sampler, std::memory_order_release);
-  g_epoch.fetch_add(1, std::memory_order_relaxed);
   g_sampling.store(true, std::memory_order_seq_cst);
-  publish_counting(true);
+  draw_anew();
+  publish_counting();
 }
 
 void end_sampling() noexcept {
   g_sampling.store(false, std::memory_order_seq_cst);
-  publish_counting(false);
+  draw_anew();
+  publish_counting();
+}
+
+void draw_anew() noexcept { g_epoch.fetch_add(1, std::memory_order_relaxed); }
+
+std::size_t wanted_count() noexcept {
+  if (is_sampling()) return ~std::size_t{0};
+  return g_window_open.load(std::memory_order_seq_cst) ? kMostGuardSampled + 1 : 0;
 }
 
 namespace {
@@ -129,33 +156,51 @@ void* pop_counted(std::size_t size) noexcept {
   if (block == nullptr || counted.head != nullptr || (heap->samples_due >> c & 1) != 0) return nullptr;
   std::uint32_t const count = length_of(list);
   auto const bytes = static_cast<std::int64_t>(count * std::uint64_t{g_classes.classes[c].block});
-  if (heap->until_sample <= bytes || !g_small_too.load(std::memory_order_relaxed)) return nullptr;
+  if (heap->until_sample <= bytes || !takes_small()) return nullptr;
   heap->until_sample -= bytes;
   counted = {block->next, 1 - static_cast<std::int32_t>(count), 0};
   list.head = nullptr;
   list.room = list.limit;
+  note_counted_list();
   return block;
 }
 
-void* allocate_counted(std::uint32_t c, std::size_t alignment) noexcept {
-  SizeClass const& size_class = g_classes.classes[c];
+namespace {
+
+// A small request is a sample. A page for it might have to be waited for, or be refused, where a block is at hand: then
+// it is none.
+void* allocate_sample(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment, bool is_guards) noexcept {
+  std::size_t const block = g_classes.classes[c].block;
+  bool const possible = is_guards || g_small_too.load(std::memory_order_relaxed);
+  if (!possible || g_budget.under_pressure()) {
+    draw_distance(heap);
+    return allocate_block(c, alignment);
+  }
+  if (is_guards) {
+    draw_distance(heap);
+    GuardSampler const* const guard = guard_sampler();
+    void* const p = guard != nullptr ? guard->allocate(heap, size, block, alignment) : nullptr;
+    return p != nullptr ? p : allocate_block(c, alignment);
+  }
+  distance(heap) = 0;
+  heap.next_is_guards = false;
+  void* const p = allocate_span(block, alignment, false);
+  std::size_t const offset = g_arena.offset_of(p);
+  if (g_arena.contains(offset))
+    static_cast<Span*>(g_arena.run_at(offset >> kSlotShift))->block = static_cast<std::uint32_t>(block);
+  return p;
+}
+
+}  // namespace
+
+void* allocate_counted(std::uint32_t c, std::size_t size, std::size_t alignment) noexcept {
   Heap* const heap = own_heap();
-  if (heap == nullptr || size_class.shared) return allocate_block(c, alignment);
+  if (heap == nullptr || g_classes.classes[c].shared) return allocate_block(c, alignment);
   Bin& counted = heap->counted(c);
   if (counted.head == nullptr) {
-    std::uint32_t const count = count_more(*heap, c);
-    if (count == 0) {
-      // A page for it might have to be waited for, or be refused, where a block is at hand.
-      if (g_budget.under_pressure()) {
-        draw_distance(*heap);
-        return allocate_block(c, alignment);
-      }
-      distance(*heap) = 0;
-      void* const p = allocate_span(size_class.block, alignment, false);
-      std::size_t const offset = g_arena.offset_of(p);
-      if (g_arena.contains(offset)) static_cast<Span*>(g_arena.run_at(offset >> kSlotShift))->block = size_class.block;
-      return p;
-    }
+    bool is_guards = false;
+    std::uint32_t const count = count_more(*heap, c, is_guards);
+    if (count == 0) return allocate_sample(*heap, c, size, alignment, is_guards);
     if (heap->bins[c].head == nullptr) return allocate_block(c, alignment);
     move_counted(heap->bins[c], counted, count);
   }

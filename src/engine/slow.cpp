@@ -23,7 +23,26 @@ void defer_free(void* p) {
   }
 }
 
+// The same of guarded memory, into which nothing may be written; more than there is room for stay with the program.
+constinit std::atomic<void*> g_deferred_guarded[64] = {};
+constinit std::atomic<bool> g_guarded_are_deferred{false};
+
+void defer_guarded_free(void* p) {
+  for (std::atomic<void*>& place : g_deferred_guarded) {
+    void* nobody = nullptr;
+    if (!place.compare_exchange_strong(nobody, p, std::memory_order_release, std::memory_order_relaxed)) continue;
+    return g_guarded_are_deferred.store(true, std::memory_order_release);
+  }
+}
+
 void free_in_range(void* p);
+
+void free_deferred_guarded() {
+  g_guarded_are_deferred.exchange(false, std::memory_order_acq_rel);
+  for (std::atomic<void*>& place : g_deferred_guarded) {
+    if (void* const p = place.exchange(nullptr, std::memory_order_acquire); p != nullptr) free_in_range(p);
+  }
+}
 
 void free_deferred() {
   FreeBlock* block = g_deferred.exchange(nullptr, std::memory_order_acquire);
@@ -129,14 +148,17 @@ __attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t
   if (t_thread.busy || !started()) return emergency(size, alignment);
   Busy const busy;
   if (g_deferred.load(std::memory_order_relaxed) != nullptr) free_deferred();
+  if (g_guarded_are_deferred.load(std::memory_order_relaxed)) free_deferred_guarded();
   if (flush_requested()) answer_flush(true);
   if (keeper_wanted(t_thread.own)) [[unlikely]]
     call_keeper();
-  if (Guard const* const guard = active_guard(); guard != nullptr) [[unlikely]]
+  if (Guard const* const guard = serving_guard(); guard != nullptr) [[unlikely]]
     return guard->allocate(size, alignment, false);
+  if (window_may_open()) [[unlikely]]
+    look_for_window();
   if (size > kMaxSmall) return allocate_span(size, alignment, false);
   if (std::uint32_t const c = serving_class(size); c != 0)
-    return is_sampling() ? allocate_counted(c, alignment) : allocate_block(c, alignment);
+    return is_counted(size) ? allocate_counted(c, size, alignment) : allocate_block(c, alignment);
   return pass_on(size, alignment, false);
 }
 
@@ -144,11 +166,12 @@ __attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t
 
 void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   Guard const* const guard = active_guard();
-  if (guard != nullptr && guard->allocate_quickly != nullptr && !t_thread.busy) [[unlikely]] {
+  if (guard != nullptr && guard->allocate_quickly != nullptr && !t_thread.busy &&
+      !g_guarded_are_deferred.load(std::memory_order_relaxed)) [[unlikely]] {
     Busy const busy;
     if (void* const block = guard->allocate_quickly(size, alignment); block != nullptr) return block;
   }
-  if (is_sampling()) {
+  if (is_counted(size)) {
     if (void* const block = pop_counted(size); block != nullptr) return block;
   }
   return allocate_elsewhere(size, alignment);
@@ -185,7 +208,7 @@ __attribute__((noinline)) void deallocate_elsewhere(void* p) noexcept {
   } else if ((word ^ current->id) < kBinBytes) {
     ++current->bins[list_in(word)].room;  // the hot path took it before it found the list full
   }
-  if (t_thread.busy) return defer_free(p);
+  if (t_thread.busy) return is_guarded(word) ? defer_guarded_free(p) : defer_free(p);
   Busy const busy;
   if (flush_requested()) answer_flush(false);
   free_in_range(p);
@@ -272,7 +295,7 @@ void slow_deallocate(void* p) noexcept {
 }
 
 void slow_deallocate_as(void* p, Door door, std::size_t size, std::size_t alignment) noexcept {
-  if (Guard const* const guard = active_guard(); guard != nullptr && !t_thread.busy) {
+  if (Guard const* const guard = serving_guard(); guard != nullptr && !t_thread.busy) {
     Busy const busy;
     if (guard->deallocate_as(p, {door, size, alignment})) return;
   }

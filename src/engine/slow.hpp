@@ -40,6 +40,8 @@ extern constinit std::atomic<bool> g_started;
 [[nodiscard]] void* allocate_block(std::uint32_t c, std::size_t alignment) noexcept;
 
 // large.cpp
+// Larger than any reservation, and small enough for slot and page numbers to fit into 32 bits.
+inline constexpr std::size_t kLargestSpan = std::size_t{1} << 43;
 [[nodiscard]] void* allocate_span(std::size_t size, std::size_t alignment, bool zeroed) noexcept;
 void free_span(void* p, std::size_t offset) noexcept;
 // In place or by moving pages; the difference alone is charged. no_memory: copy instead.
@@ -99,8 +101,11 @@ void call_in(void (*work)() noexcept) noexcept;
 void answer_flush(bool may_work) noexcept;
 extern constinit std::atomic<std::uint64_t> g_flush_until_ns;  // 0: the table is as it should be
 [[nodiscard]] inline bool flush_requested() noexcept { return g_flush_until_ns.load(std::memory_order_relaxed) != 0; }
-// Which lists malloc looks at (count_blocks()), from now on.
-void publish_counting(bool counted) noexcept;
+// Which lists malloc looks at, from now on: as wanted_count() (sampling.hpp) says.
+void publish_counting() noexcept;
+// The same, once `what`, which that depends on, has changed; for callers that must not wait. False: nothing has
+// happened.
+[[nodiscard]] bool try_publish_counting(std::atomic<bool>& what, bool now) noexcept;
 void end_flush_in_child() noexcept;
 
 }  // namespace stealth

@@ -10,6 +10,8 @@
 
 namespace stealth::guard {
 
+// A block's last word stands there from when it was carved: nobody writes it, for who frees the next block looks at it.
+
 // A free one. Short ones without a call, which would take longer than the work.
 inline void clear(char* block, std::uint32_t bytes) noexcept {
   constexpr std::uint32_t kShort = 1024;
@@ -25,7 +27,7 @@ inline void clear(char* block, std::uint32_t bytes) noexcept {
       asm volatile("" : "+r"(block));  // or the compiler makes a call of this
     }
   }
-  store_wide(last, Wide{0, g_canary});
+  store(last, 0);
 }
 
 [[nodiscard]] inline bool is_clear(char const* block, std::uint32_t bytes) noexcept {
@@ -54,8 +56,10 @@ inline void fill(char* block, std::uint32_t bytes, std::size_t size, bool zeroed
   Word const mask = mask_from(block + size);
   Word const within = zeroed ? 0 : kUninitialised;
   if (!zeroed) fill_words(block, edge, kUninitialised);
+  char* const last = block + bytes - sizeof(Word);
+  if (edge == last) return;
   store(edge, (within & ~mask) | (g_canary & mask));
-  fill_words(edge + sizeof(Word), block + bytes, g_canary);
+  fill_words(edge + sizeof(Word), last, g_canary);
 }
 
 [[nodiscard]] inline bool is_undamaged(char const* block, Info const& info) noexcept {

@@ -9,6 +9,7 @@
 #include "guard/blocks.hpp"
 #include "guard/canary.hpp"
 #include "guard/reports.hpp"
+#include "guard/samples.hpp"
 #include "guard/spans.hpp"
 
 namespace stealth::guard {
@@ -52,7 +53,7 @@ Record& record_of(void* p) noexcept { return map_word_of(p) == kGuardedBlock ? b
 // Classes with a max or prealloc have counts that must be exact: they are served as without a guard.
 void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   Heap* const heap = t_thread.own != nullptr ? t_thread.own : own_heap();
-  if (heap == nullptr) return pass_on(size, alignment, zeroed);
+  if (heap == nullptr || max(size, alignment) > kLargestSpan) return pass_on(size, alignment, zeroed);
   if (size <= kMaxSmall) {
     std::uint32_t const served_by = serving_class(size);
     if (served_by == 0) return pass_on(size, alignment, zeroed);
@@ -130,23 +131,32 @@ void foreign(void* p) noexcept {
   if (!search.mapped) report_foreign(p, "nothing is mapped there");
 }
 
-constinit Guard const kFull = {allocate,      deallocate, size_of, came_by,
-                               deallocate_as, inside,     foreign, allocate_quickly};
+constinit Guard const kFull = {deallocate,    size_of, allocate, came_by,
+                               deallocate_as, inside,  foreign,  allocate_quickly};
+
+void begin(std::uint64_t seed) noexcept {
+  constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;
+  g_canary = seed | kNoZero;
+}
 
 }  // namespace
 
 void begin_full(std::uint64_t seed) noexcept {
-  constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;
-  g_canary = seed | kNoZero;
+  begin(seed);
   begin_slabs();
   static_cast<void>(map_traces());
   g_guard.store(&kFull, std::memory_order_release);
 }
 
+void begin_sample(std::uint64_t seed, void (*want_stacks)() noexcept) noexcept {
+  begin(seed);
+  begin_samples(want_stacks);
+}
+
 void mix_doors() noexcept { g_doors_mix.store(true, std::memory_order_relaxed); }
 
 void check_everything() noexcept {
-  if (active_guard() == nullptr || t_thread.busy) return;
+  if (serving_guard() == nullptr || t_thread.busy) return;
   Busy const busy;
   std::size_t const slots = g_arena.committed_bytes() >> kSlotShift;
   for (std::size_t slot = 0; slot < slots; ++slot) {
@@ -165,8 +175,10 @@ void explain_access(void const* address) noexcept {
   if (active_guard() == nullptr || !g_arena.contains(offset)) return;
   char* start = nullptr;
   Record const* record = nullptr;
-  bool const found =
-      map_word_of(address) == kGuardedBlock ? find_block(address, start, record) : find_span(address, start, record);
+  bool const is_block = map_word_of(address) == kGuardedBlock;
+  bool const found = serving_guard() == nullptr ? is_block && find_sample(address, start, record)
+                     : is_block                 ? find_block(address, start, record)
+                                                : find_span(address, start, record);
   if (!found) return;
   Trace touched_by = kNoTrace;
   if (!t_thread.busy) {

@@ -1,5 +1,6 @@
 // STEALTH_GUARD=full: every allocation is surrounded by what must not change, every freed one by what must stay as it
-// is, and each fault that shows is named in one line with the stacks that belong to it; then the process aborts.
+// is, and each fault that shows is named in one line with the stacks that belong to it; then the process aborts. And
+// STEALTH_GUARD=sample: the same for a few.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,8 @@ namespace stealth::guard {
 
 // Once, before the first block is handed out and when the classes are published. `seed`: random bits. From then on.
 void begin_full(std::uint64_t seed) noexcept;
+// In its place: samples.hpp.
+void begin_sample(std::uint64_t seed, void (*want_stacks)() noexcept) noexcept;
 // What comes by one of new, new[] and malloc may leave by another's counterpart, from now on.
 void mix_doors() noexcept;
 // Looks at everything that was allocated or is in quarantine; dies at the first damage. Others may be at work.

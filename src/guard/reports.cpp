@@ -26,7 +26,7 @@ std::uint64_t distance(void const* from, void const* to) {
 
 void write_history(Text& into, Record const& record) {
   write_trace(into, "allocated by", record.allocated_by);
-  if (record.state.load(std::memory_order_relaxed) != State::live) write_trace(into, "freed by", record.freed_by);
+  if (record.state.load(std::memory_order_acquire) != State::live) write_trace(into, "freed by", record.freed_by);
 }
 
 void say(Text const& text) { os::write_all(2, text.view().data(), text.view().size()); }

@@ -92,7 +92,11 @@ Info* carve_next(GuardedSlab* slab, Shape const& shape) noexcept {
   info->door = Door::malloc;
   info->allocated_by = info->freed_by = kNoTrace;
   info->enter(State::unused);
-  if (slab->size_class != kNothing) clear(start_of(info, shape), shape.block);
+  if (slab->size_class != kNothing) {
+    char* const block = start_of(info, shape);
+    clear(block, shape.block);
+    store(block + shape.block - kCanaryBytes, g_canary);
+  }
   __atomic_store_n(&slab->carved, index + 1, __ATOMIC_RELEASE);
   ++slab->away;
   return info;

@@ -52,6 +52,15 @@ struct Table {
   std::uint64_t words[kWords];
 };
 
+// What holds one stack after another.
+constexpr std::uint32_t kPlaceDepth = 16;
+struct Place {
+  std::uint32_t depth;
+  void* frames[kPlaceDepth];
+};
+constinit Place g_places[kTracePlaces] = {};
+constexpr Trace kFirstPlace = kWords;  // past the table's numbers
+
 constinit std::atomic<Table*> g_table{nullptr};
 constinit std::atomic<std::uint32_t> g_count{0}, g_used{1};  // stacks, and words of them; number 0 is none
 
@@ -251,10 +260,25 @@ __attribute__((noinline)) Trace trace_here(RecentTraces* recent) noexcept {
   return find_slowly(*table, recent, key, end);
 }
 
+Trace trace_here_into(std::uint32_t place) noexcept {
+  Place& into = g_places[place];
+  into.depth = backtrace(into.frames, kPlaceDepth);
+  return into.depth == 0 ? kNoTrace : kFirstPlace + place;
+}
+
 void write_trace(Text& into, char const* what, Trace trace) noexcept {
-  Table const* const table = g_table.load(std::memory_order_acquire);
-  if (trace == kNoTrace || table == nullptr) return;
+  if (trace == kNoTrace) return;
   into << "stealth:   " << what;
+  if (trace >= kFirstPlace) {
+    Place const& place = g_places[trace - kFirstPlace];
+    for (std::uint32_t i = 0; i < place.depth; ++i) {
+      into << ' ';
+      write_place(into, place.frames[i]);
+    }
+    into << '\n';
+    return;
+  }
+  Table const* const table = g_table.load(std::memory_order_acquire);
   bool begun = false;
   std::uint64_t const* const codes = &table->words[trace + 1];
   for (std::uint64_t i = 0; i < table->words[trace]; ++i) {

@@ -47,6 +47,9 @@ bool map_traces() noexcept;
 // Of the calling thread, which is in the slow path and holds no lock. `recent` is its own; null: takes its time, and
 // goes on where no frame's size is known.
 [[nodiscard]] Trace trace_here(RecentTraces* recent) noexcept;
+// The same for a few that take turns: into one of so many places, instead of what it held.
+inline constexpr std::uint32_t kTracePlaces = 384;
+[[nodiscard]] Trace trace_here_into(std::uint32_t place) noexcept;
 // `stealth:   WHAT PLACE PLACE ...`, a line; nothing where there is no stack.
 void write_trace(Text& into, char const* what, Trace trace) noexcept;
 

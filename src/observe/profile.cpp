@@ -4,12 +4,12 @@
 #include <atomic>
 #include <cstring>
 
+#include "base/chances.hpp"
 #include "base/mappings.hpp"
 #include "base/mutex.hpp"
 #include "capacity/stalls.hpp"
 #include "engine/backtrace.hpp"
 #include "engine/sampling.hpp"
-#include "observe/chances.hpp"
 #include "observe/dump.hpp"
 #include "observe/stacks.hpp"
 #include "os/os.hpp"

@@ -101,9 +101,8 @@ stealth_error change(config::Config& settings, std::string_view name, std::strin
     config::describe(problem, why);
     return STEALTH_INVALID_VALUE;
   }
-  bool const works = setting->works == nullptr || setting->works(settings);
   bool const is_profile = setting->variable == "STEALTH_PROFILE";
-  if (!works || (is_profile && g_profile_each == nullptr && settings.profile.interval != 0)) {
+  if (is_profile && g_profile_each == nullptr && settings.profile.interval != 0) {
     why.add(setting->variable).add("='").add_escaped(value, 96).add("': no effect yet in this version; leave it at ");
     why.add(setting->default_value);
     return STEALTH_NOT_SUPPORTED;

@@ -57,10 +57,11 @@ FUZZ_PLAIN inline void fill(void* block, std::size_t size, std::uint64_t seed) {
   return true;
 }
 
-[[nodiscard]] inline bool is_zero(void const* block, std::size_t size) {
+[[nodiscard]] inline bool consists_of(void const* block, std::size_t size, unsigned char byte) {
   auto const* const at = static_cast<unsigned char const*>(block);
-  return size == 0 || (at[0] == 0 && std::memcmp(at, at + 1, size - 1) == 0);
+  return size == 0 || (at[0] == byte && std::memcmp(at, at + 1, size - 1) == 0);
 }
+[[nodiscard]] inline bool is_zero(void const* block, std::size_t size) { return consists_of(block, size, 0); }
 
 [[nodiscard]] inline bool is_aligned(void const* block, std::size_t alignment) {
   return reinterpret_cast<std::uintptr_t>(block) % alignment == 0;

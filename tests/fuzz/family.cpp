@@ -1,6 +1,7 @@
 // Fuzz target: any sequence of calls of the malloc family, by one to four threads, by turns or at once, with forks.
 // Every byte that a block has is written to and watched; alignment, usable sizes, calloc's zeroes, what realloc keeps,
-// errno, and what is refused are as the C library has them.
+// errno, and what is refused are as the C library has them. With STEALTH_GUARD=full in the environment the engine is
+// guarded, and what that promises is asked for as well: sizes to the byte, what nobody has written, what is freed.
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -27,6 +28,7 @@ Table g_table;
 std::atomic<std::int64_t> g_left{0};
 std::atomic<int> g_forks{0};
 bool g_may_refuse = false;
+bool g_looks_back = false;  // at what was freed: nobody else can have it meanwhile
 
 bool is_intact(Block const& block) { return holds(block.at, block.usable, block.seed); }
 
@@ -59,15 +61,17 @@ std::size_t size_of(Op const& op) {
 }
 std::size_t alignment_of(Op const& op) { return std::size_t{1} << (op.b >> 4U); }
 
-// An answer to `size` bytes; `alignment` is what was asked for, at least 16.
-void take(Block& block, void* at, std::size_t size, std::size_t alignment = 16) {
+// An answer to `size` bytes, of which the first `written` have been looked at; `alignment` is what was asked for, at
+// least 16.
+void take(Block& block, void* at, std::size_t size, std::size_t alignment = 16, std::size_t written = 0) {
   if (at == nullptr) {
     REQUIRE(g_may_refuse && errno == ENOMEM);
     return;
   }
   REQUIRE(is_aligned(at, 16) && is_aligned(at, alignment));
   std::size_t const usable = FAMILY(malloc_usable_size)(at);
-  REQUIRE(usable >= size);
+  REQUIRE(is_guarded() ? usable == size : usable >= size);
+  REQUIRE(!is_guarded() || consists_of(static_cast<unsigned char*>(at) + written, size - written, 0xA5));
   block = {static_cast<unsigned char*>(at), size, usable, new_seed()};
   fill(block.at, block.usable, block.seed);
 }
@@ -77,6 +81,8 @@ enum class Free : std::uint8_t { plain, sized, aligned, resized };
 void give(Block& block, Free how = Free::plain) {
   if (block.at == nullptr) return;
   REQUIRE(is_intact(block));
+  Block const before = block;
+  bool const is_to_be_zero = g_looks_back && reads_as_zero_once_freed(block.at);
   errno = 77;
 #ifdef FUZZ_LINKED
   constexpr bool kHasSized = true;
@@ -94,6 +100,7 @@ void give(Block& block, Free how = Free::plain) {
     FAMILY(free)(block.at);
   }
   REQUIRE(errno == 77);
+  REQUIRE(!is_to_be_zero || is_zero(before.at, before.size));
   block = {};
 }
 
@@ -107,9 +114,10 @@ void resize(Block& block, std::size_t size, bool as_array) {
     REQUIRE(g_may_refuse && errno == ENOMEM && is_intact(block));
     return;
   }
-  REQUIRE(holds(at, std::min(size, block.usable), block.seed));
+  std::size_t const kept = std::min(size, block.usable);
+  REQUIRE(holds(at, kept, block.seed));
   block = {};
-  take(block, at, size);
+  take(block, at, size, 16, kept);
 }
 
 // Sizes that nobody has, and alignments that are none: refused, and nothing has happened.
@@ -142,7 +150,6 @@ void ask_for_too_much(Block& block, Op const& op) {
       break;
     case 7:
       REQUIRE(FAMILY(posix_memalign)(&result, 64, huge) == ENOMEM && result == &result);
-      errno = ENOMEM;
       break;
     case 8:
       REQUIRE(FAMILY(posix_memalign)(&result, std::size_t{op.b} * 2 + 3, 100) == EINVAL && result == &result);
@@ -166,7 +173,7 @@ void fork_now(Op const& op) {
       take(block, FAMILY(malloc)(op.a % 700U), op.a % 700U);
     } else if (block.size % 3 == 0) {
       give(block);
-      take(block, FAMILY(calloc)(1, op.a % 5000U), op.a % 5000U);
+      take(block, FAMILY(calloc)(1, op.a % 5000U), op.a % 5000U, 16, op.a % 5000U);
     } else if (block.size % 3 == 1) {
       resize(block, block.size + op.b, false);
     }
@@ -194,7 +201,7 @@ void play_on(Block& block, Op const& op) {
       std::size_t const count = 1 + op.who / 4U % 7U;
       void* const at = FAMILY(calloc)(count, size / count);
       REQUIRE(at == nullptr || is_zero(at, size / count * count));
-      return take(block, at, size / count * count);
+      return take(block, at, size / count * count, 16, size / count * count);
     }
     case 7:
       return take(block, FAMILY(memalign)(alignment - alignment / 4, size), size, alignment);
@@ -204,8 +211,7 @@ void play_on(Block& block, Op const& op) {
       void* at = nullptr;
       std::size_t const wanted = std::max(alignment, sizeof(void*));
       int const error = FAMILY(posix_memalign)(&at, wanted, size);
-      REQUIRE(error == (at == nullptr ? ENOMEM : 0) && errno == 0);
-      errno = error;
+      REQUIRE(error == (at == nullptr ? ENOMEM : 0) && errno == error);
       return take(block, at, size, wanted);
     }
     case 10:
@@ -261,6 +267,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   g_left = kTouched;
   g_forks = 0;
   g_may_refuse = begin_conditions(conditions);
+  g_looks_back = !script.at_once();
   perform(script, [](Op const& op) {
     if (op.kind == 255) return fork_now(op);
     Block* const block = g_table.lock(op.slot);
@@ -269,6 +276,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     g_table.unlock(op.slot);
   });
   expect_apart();
+  g_looks_back = true;
   for (std::size_t i = 0; i < Table::size(); ++i) give(g_table.at(i));
   end_conditions(conditions);
   return 0;

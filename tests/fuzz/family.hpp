@@ -39,6 +39,11 @@ namespace fuzz {
 
 // Before the first input.
 void start_family();
+// Whether STEALTH_GUARD=full says so.
+[[nodiscard]] bool is_guarded();
+// Of a block of somebody's: that its bytes can be read, and are zero, from when it is freed until others of its size
+// are handed out.
+[[nodiscard]] bool reads_as_zero_once_freed(void const* block);
 // For one input: bits of its mode, and a byte of choice.
 struct Conditions {
   bool sampled, census;

@@ -2,11 +2,16 @@
 // invariants after each.
 #include <pthread.h>
 
+#include <cstdlib>
+#include <cstring>
+
 #include "base/report.hpp"
 #include "capacity/budget.hpp"
 #include "engine/backtrace.hpp"
+#include "engine/guarding.hpp"
 #include "engine/outside.hpp"
 #include "family.hpp"
+#include "guard/guard.hpp"
 #include "input.hpp"
 #include "observe/profile.hpp"
 #include "starting.hpp"
@@ -53,7 +58,16 @@ void after_fork_in_child() {
 void start_family() {
   g_verbosity = Verbosity::silent;
   REQUIRE(test::start_engine({}));
+  char const* const wanted = std::getenv("STEALTH_GUARD");
+  if (wanted != nullptr && std::strcmp(wanted, "full") == 0) guard::begin_full(1);
   REQUIRE(pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0);
+}
+
+bool is_guarded() { return active_guard() != nullptr; }
+
+bool reads_as_zero_once_freed(void const* block) {
+  return g_arena.owner_word(g_arena.offset_of(block) >> kSlotShift) == kGuardedBlock &&
+         FAMILY(malloc_usable_size)(const_cast<void*>(block)) != 0;
 }
 
 bool begin_conditions(Conditions const& wanted) {
@@ -67,7 +81,10 @@ bool begin_conditions(Conditions const& wanted) {
 }
 
 void trim_family() { trim(); }
-void check_family() { REQUIRE(engine_is_valid()); }
+void check_family() {
+  REQUIRE(engine_is_valid());
+  guard::check_everything();
+}
 
 void end_conditions(Conditions const& wanted) {
   if (wanted.sampled) observe::profile::end();

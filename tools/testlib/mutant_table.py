@@ -1,5 +1,5 @@
-"""The mutants of tools/mutants: one change each of src/engine, src/arena or src/capacity that makes it wrong, and the unit
-test programs of which at least one must fail then.
+"""The mutants of tools/mutants: one change each of src/engine, src/arena, src/capacity or src/guard that makes it wrong,
+and the unit test programs of which at least one must fail then.
 
 `edits` are (text, what stands in its place); each text occurs exactly once in the file, or tools/mutants refuses to begin:
 a mutant that no longer matches its source tests nothing.
@@ -20,6 +20,7 @@ class Mutant:
 
 ENGINE, THREADS, STRESS, HOLLOW, WAITS, LISTS = (
     f'engine/test_engine{name}' for name in ('', '_threads', '_stress', '_hollow', '_waits', '_lists'))
+GUARD, SHADOW, ROOM = (f'guard/test_guard{name}' for name in ('', '_shadow', '_room'))
 CAPACITY, SLEEPS, GROUP, ARENA = 'capacity/test_capacity', 'capacity/test_capacity_waits', 'capacity/test_group', 'arena/test_arena'
 
 
@@ -199,4 +200,59 @@ GROUPS = [
         '  owners[cell].store(by.word(), std::memory_order_seq_cst);\n  return true;'),
 ]
 
-TABLE = REMOTE + SLABS + PAGES + BUDGET + GROUPS
+FAULTS = [
+    one('quarantine-of-none', 'guard/blocks.cpp', (ROOM,), 'a freed block is handed out at once',
+        'if (++mine.quarantined > g_shapes[c].quarantine)', 'if (++mine.quarantined > 0)'),
+    one('quarantine-is-kept', 'guard/blocks.cpp', (ROOM,),
+        'at the capacity a request is refused though blocks of its size lie in quarantine',
+        'if (outcome == Outcome::done || mine.quarantined == 0) return outcome;',
+        'if (outcome != Outcome::at_max) return outcome;'),
+    one('newest-leaves-first', 'guard/blocks.cpp', (ROOM,), 'quarantine forgets all but its newest block',
+        '(mine.newest == nullptr ? mine.oldest : mine.newest->next) = info;', 'mine.oldest = info;'),
+    one('canaries-are-not-asked', 'guard/blocks.cpp', (GUARD,), 'bytes around a block are not looked at when it is freed',
+        '    check_around(slab, index_of(slab, &info), block, info);\n'),
+    one('zeroes-are-not-asked', 'guard/blocks.cpp', (GUARD,), 'a freed block is handed out again unseen',
+        '    if (c != kNothing) check_free(block, *info);\n'),
+    one('slab-leaves-unseen', 'guard/blocks.cpp', (GUARD,), 'a slab goes back without a look at its blocks',
+        '    for (std::uint32_t i = 0; i < slab->carved; ++i) check_free(block_at(slab, i), slab->infos()[i]);\n'),
+    one('freed-is-not-cleared', 'guard/blocks.cpp', (GUARD, SHADOW), 'a freed block keeps what was in it',
+        '    check_around(slab, index_of(slab, &info), block, info);\n    ',
+        '    check_around(slab, index_of(slab, &info), block, info);\n    if (false) '),
+    one('unwritten-looks-written', 'guard/blocks.cpp', (GUARD, SHADOW), 'fresh memory has no pattern',
+        '  if (c != kNothing) {\n    if (!zeroed) fill_', '  if (c != kNothing) {\n    if (false) fill_'),
+    one('first-page-stays-open', 'guard/blocks.cpp', (ROOM,), 'an underflow of a slab\'s first block comes to the records',
+        'slab->has_guards = close_pages(first - guard, guard);', 'slab->has_guards = false;'),
+    one('slab-is-too-long', 'guard/blocks.cpp', (GUARD, ROOM), 'one block more is cut from a slab than there is room for',
+        'if (slab->carved == shape.capacity)', 'if (slab->carved > shape.capacity)'),
+    one('returned-stays', 'guard/blocks.cpp', (ROOM,), 'what other threads free is never used again',
+        '  take_returned(lists);\n', '  static_cast<void>(take_returned);\n'),
+    one('never-carved-is-a-block', 'guard/blocks.cpp', (ROOM,), 'an address where no block has been yet is freed',
+        'within >= std::size_t{carved} * shape.block)', 'within >= std::size_t{max(carved, shape.capacity)} * shape.block)'),
+    one('door-is-not-asked', 'guard/guard.cpp', (GUARD,), 'new[] may leave by delete',
+        '    report_wrong_door(p, farewell.door, record);\n', '    static_cast<void>(record);\n'),
+    one('free-takes-any-door', 'guard/guard.cpp', (GUARD,), 'new may leave by free',
+        '    report_wrong_door(p, Door::malloc, record);\n', '    static_cast<void>(record);\n'),
+    one('size-is-not-asked', 'guard/guard.cpp', (GUARD,), 'a wrong size is believed',
+        'farewell.size != record.size) report_wrong_size(p, farewell.size, record);',
+        'farewell.size != record.size) static_cast<void>(0);'),
+    one('second-free-is-taken', 'guard/guard.cpp', (GUARD,), 'a double free goes through',
+        '    report_double_free(p, record);\n'),
+    one('largest-wraps', 'guard/guard.cpp', (GUARD,), 'sizes beyond 2^46 are cut to 32 bits of slots',
+        'heap == nullptr || max(size, alignment) > kLargestSpan', 'heap == nullptr'),
+    one('record-stays-moving', 'guard/spans.cpp', (GUARD, SHADOW), 'who looks at a span never lets go of it',
+        '  check_around(span);\n  span->record.enter(State::live);\n', '  check_around(span);\n'),
+    one('span-is-not-asked', 'guard/spans.cpp', (GUARD,), 'bytes around a large block are not looked at',
+        '  check_around(span);\n  span->record.enter(State::live);\n', '  span->record.enter(State::live);\n'),
+    one('span-ends-open', 'guard/spans.cpp', (GUARD,), 'the page behind a large block can be touched',
+        '  span->ranges += static_cast<std::uint32_t>(close_pages(span->end(), '
+        'static_cast<std::size_t>(end - span->end())));\n', '  static_cast<void>(end);\n'),
+    one('freed-span-stays-open', 'guard/spans.cpp', (GUARD, ROOM), 'a freed large block can be touched',
+        'bool const closed = close_pages(g_arena.memory_of(span), span->slots * kSlot);', 'bool const closed = false;'),
+    one('freed-span-stays-charged', 'guard/spans.cpp', (ROOM,), 'a freed large block keeps its pages',
+        'bool const purged = g_arena.purge_pages(span, 0, pages);',
+        'bool const purged = false;\n  static_cast<void>(pages);'),
+    one('spans-have-no-quarantine', 'guard/spans.cpp', (ROOM, GUARD), 'a freed large block is handed out at once',
+        'kMostSpans = 256,', 'kMostSpans = 0,'),
+]
+
+TABLE = REMOTE + SLABS + PAGES + BUDGET + GROUPS + FAULTS

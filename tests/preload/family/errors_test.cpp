@@ -81,8 +81,13 @@ TEST(Overflow, AlignedForms) {
 TEST(Overflow, AlignmentLargerThanAnything) {
   EXPECT_NO_MEMORY(memalign(opaque(std::size_t{1} << 62U), 100));
   EXPECT_NO_MEMORY(aligned_alloc(opaque(std::size_t{1} << 62U), 100));
+  EXPECT_NO_MEMORY(memalign(opaque(std::size_t{1} << 63U), 100));
+  EXPECT_NO_MEMORY(memalign(opaque(std::size_t{1} << 63U), opaque(SIZE_MAX)));
+  EXPECT_NO_MEMORY(memalign(opaque(SIZE_MAX / 2), 100));
+  EXPECT_NO_MEMORY(aligned_alloc(opaque(std::size_t{1} << 63U), 100));
   void* block = nullptr;
   EXPECT_EQ(posix_memalign(&block, opaque(std::size_t{1} << 62U), 100), ENOMEM);
+  EXPECT_EQ(posix_memalign(&block, opaque(std::size_t{1} << 63U), 100), ENOMEM);
 }
 
 TEST(BadAlignment, MemalignBeyondTheLastPowerOfTwo) {
@@ -114,8 +119,10 @@ TEST(BadAlignment, PosixMemalignSaysSoAndTouchesNothing) {
 TEST(PosixMemalign, WithoutMemorySaysSoAndLeavesThePointer) {
   for (const std::size_t size : {SIZE_MAX, SIZE_MAX - 4096, kTooLarge, std::size_t{1} << 50U}) {
     void* block = &block;
+    errno = 77;
     EXPECT_EQ(posix_memalign(&block, 64, opaque(size)), ENOMEM) << size;
     EXPECT_EQ(block, &block) << size;
+    EXPECT_EQ(errno, ENOMEM) << size << ": POSIX leaves it open, glibc has programs that look there";
   }
 }
 
@@ -127,9 +134,13 @@ TEST(Errno, SuccessLeavesItAlone) {
     void* other = calloc(1, size);
     void* third = memalign(128, size);
     EXPECT_EQ(errno, 77) << size;
+    void* fourth = nullptr;
+    EXPECT_EQ(posix_memalign(&fourth, 4096, size), 0);
+    EXPECT_EQ(errno, 77) << size;
     free(block);
     free(other);
     free(third);
+    free(fourth);
     EXPECT_EQ(errno, 77) << size;
   }
 }

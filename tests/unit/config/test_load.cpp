@@ -60,14 +60,14 @@ TEST(Load, AnUnknownNameGetsOneLineWithTheNearest) {
                                 "STEALTH_mode: unknown setting; the nearest known name is STEALTH_MODE"}));
 }
 
-TEST(Load, WhatHasNoEffectYetGetsOneLine) {
+TEST(Load, WhatHasEffectSaysNothing) {
   Loaded const loaded =
       load_all({"STEALTH_GUARD=sample", "STEALTH_SOFT=80%", "STEALTH_PROFILE=512k", "STEALTH_STATS=10s"});
   EXPECT_EQ(loaded.config.profile.interval, 512 * kib);
   EXPECT_EQ(loaded.config.stats.interval, 10 * second);
   EXPECT_EQ(loaded.config.guard, Guard::sample);
   EXPECT_EQ(loaded.config.soft, 800U);
-  EXPECT_EQ(loaded.lines, (List{"STEALTH_GUARD='sample': no effect yet in this version"}));
+  EXPECT_EQ(loaded.lines, List{});
 }
 
 TEST(Load, ADefaultSpelledOutSaysNothing) {

@@ -171,13 +171,14 @@ inline void free_blocks(std::vector<Block>& blocks) {
 }
 
 // Blocks on their way between threads.
-class Mailbox {
+template <class Item>
+class MailboxOf {
  public:
-  void put(Block const& block) {
+  void put(Item const& block) {
     std::lock_guard const hold(mutex_);
     blocks_.push_back(block);
   }
-  bool take(Block& block) {
+  bool take(Item& block) {
     std::lock_guard const hold(mutex_);
     if (blocks_.empty()) return false;
     block = blocks_.back();
@@ -191,7 +192,8 @@ class Mailbox {
 
  private:
   std::mutex mutex_;
-  std::vector<Block> blocks_;
+  std::vector<Item> blocks_;
 };
+using Mailbox = MailboxOf<Block>;
 
 }  // namespace stealth::test

@@ -1,22 +1,11 @@
 // What the slow path can see of a broken program: one line that names the pointer and what it was, then the end.
-#include <csignal>
-
 #include "engine.hpp"
+#include "fault_lines.hpp"
 
 namespace {
 
 using namespace stealth;
-
-std::string text_of(void const* p) {
-  char text[32];
-  std::snprintf(text, sizeof text, "0x%lx", reinterpret_cast<unsigned long>(p));
-  return text;
-}
-
-// The exact line, and nothing else.
-#define EXPECT_FAULT(statement, line)                                         \
-  EXPECT_EXIT(static_cast<void>(statement), testing::KilledBySignal(SIGABRT), \
-              testing::Matcher<std::string const&>("stealth: " + std::string(line) + "\n"))
+using test::text_of;
 
 class FaultsDeathTest : public testing::Test {
  protected:

@@ -5,7 +5,7 @@
 
 #include "base/units.hpp"
 
-namespace stealth::observe {
+namespace stealth {
 
 [[nodiscard]] inline std::uint32_t next_random(std::uint32_t& state) noexcept {  // xorshift32 (Marsaglia, 2003)
   state ^= state << 13;
@@ -44,4 +44,4 @@ namespace stealth::observe {
   return quarters == 0 ? 0 : min(64 - static_cast<std::uint32_t>(__builtin_clzll(quarters)), 5u);
 }
 
-}  // namespace stealth::observe
+}  // namespace stealth
