@@ -192,8 +192,8 @@ void start_engine() {
     return;
   }
   configure_classes();
+  begin_guarding();
   publish_classes();
-  begin_guarding();  // nothing has been handed out
   permit_keeper(g_owning_process);
   if (g_settings.profile.interval != 0) {
     profile_each(g_settings.profile.interval);

@@ -70,8 +70,14 @@ __attribute__((noinline)) void take_returned(Heap& heap, Lists& lists) noexcept 
   return info;
 }
 
-Outcome take_fresh(Heap& heap, BlockList& mine, std::uint32_t c, Charge& charge, Info*& info) noexcept {
+// One attempt. The caller may have waited since the last one, and others have freed.
+Outcome try_to_take(Heap& heap, Lists& lists, std::uint32_t c, Charge& charge, Info*& info) noexcept {
+  BlockList& mine = lists.blocks[c];
+  if (lists.returned.load(std::memory_order_relaxed) != nullptr) take_returned(heap, lists);
+  if (info = take_at_hand(mine, g_shapes[c]); info != nullptr) return Outcome::done;
   Hold hold(heap.lock);
+  make_ready(mine);
+  if (info = take_at_hand(mine, g_shapes[c]); info != nullptr) return Outcome::done;
   Outcome const outcome = carve(heap, mine, c, charge, info);
   if (outcome == Outcome::done || mine.oldest == nullptr || charge.refusal == Refusal::idle_first) return outcome;
   info = take_oldest(mine);  // rather than to wait, or to refuse
@@ -80,14 +86,8 @@ Outcome take_fresh(Heap& heap, BlockList& mine, std::uint32_t c, Charge& charge,
 
 __attribute__((noinline)) Outcome take(Heap& heap, Lists& lists, std::uint32_t c, std::size_t size,
                                        Info*& info) noexcept {
-  BlockList& mine = lists.blocks[c];
-  {
-    Hold hold(heap.lock);
-    make_ready(mine);
-  }
-  if (info = take_at_hand(mine, g_shapes[c]); info != nullptr) return Outcome::done;
   return until_admitted(heap, {serving_class(size), &heap},
-                        [&](Charge& charge) { return take_fresh(heap, mine, c, charge, info); });
+                        [&](Charge& charge) { return try_to_take(heap, lists, c, charge, info); });
 }
 
 // --- from pointers ---
@@ -145,13 +145,10 @@ void* allocate_block_quickly(Heap& heap, std::uint32_t c, std::size_t size) noex
 void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
   Lists* const lists = lists_of(heap);
   if (lists == nullptr) return out_of_memory();
-  if (lists->returned.load(std::memory_order_relaxed) != nullptr) take_returned(heap, *lists);
-  Info* info = take_at_hand(lists->blocks[c], g_shapes[c]);
-  if (info == nullptr) {
-    Outcome const outcome = take(heap, *lists, c, size, info);
-    if (outcome == Outcome::refused) return out_of_memory();
-    if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
-  }
+  Info* info = nullptr;
+  Outcome const outcome = take(heap, *lists, c, size, info);
+  if (outcome == Outcome::refused) return out_of_memory();
+  if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
   return hand_out(heap, *lists, c, info, size, zeroed, trace_here(&lists->recent));
 }
 

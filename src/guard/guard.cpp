@@ -67,6 +67,7 @@ void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
     if (rule->max != 0 || rule->prealloc != 0) return stealth::allocate_span(size, alignment, zeroed);
   }
   std::uint32_t const c = block_class(size, alignment);
+  if (size <= kMaxSmall && alignment <= kMinAlignment) learn_quick_class(size, c);
   return c != kNoBlockClass ? allocate_block(*heap, c, size, alignment, zeroed)
                             : allocate_span(*heap, size, alignment, zeroed);
 }
@@ -74,7 +75,7 @@ void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
 void* allocate_quickly(std::size_t size, std::size_t alignment) noexcept {
   std::uint32_t const c = quick_class_for(size);
   Heap* const heap = t_thread.own;
-  if (c == kNoQuickClass || alignment > kMinAlignment || heap == nullptr) return nullptr;
+  if (c == kNothing || alignment > kMinAlignment || heap == nullptr) return nullptr;
   return allocate_block_quickly(*heap, c, size);
 }
 

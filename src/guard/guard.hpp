@@ -7,7 +7,7 @@
 
 namespace stealth::guard {
 
-// Once, before the first block is handed out and when the classes are published. `seed`: random bits. From then on.
+// Once, before the first block is handed out and when the classes are known. `seed`: random bits. From then on.
 void begin_full(std::uint64_t seed) noexcept;
 // In its place: samples.hpp.
 void begin_sample(std::uint64_t seed, void (*want_stacks)() noexcept) noexcept;

@@ -8,7 +8,7 @@ namespace stealth::guard {
 
 constinit Shape g_shapes[kMostClasses] = {};
 constinit std::uint8_t g_class_of[kGranules + 1] = {};
-constinit std::uint8_t g_quick_class[kMaxSmall / sizeof(Word) + 1] = {};
+constinit std::atomic<std::uint8_t> g_quick_class[kMaxSmall / sizeof(Word) + 1] = {};
 
 namespace {
 
@@ -16,9 +16,6 @@ constexpr std::size_t kQuarantineBytes = 64 * kKiB;
 constexpr std::uint32_t kLeastQuarantine = 16, kMostQuarantine = 1024;
 // Of one slab's free blocks that become ready at once, and of fresh ones: so many operations take no lock.
 constexpr std::uint32_t kMostReady = 32;
-// Empty slabs of a class that a heap keeps, and an eighth of all while memory is not short: to give one back and make
-// another takes longer than what is done with its blocks.
-constexpr std::uint32_t kKeptEmpty = 1;
 
 Shape shape_of(std::size_t block) noexcept {
   std::size_t const guard = guard_bytes();
@@ -102,6 +99,22 @@ Info* carve_next(GuardedSlab* slab, Shape const& shape) noexcept {
   return info;
 }
 
+// Empty slabs, but for some: to give one back and make another takes longer than what is done with its blocks.
+void give_back_empty(BlockList& mine) noexcept {
+  while (mine.empty > (g_budget.under_pressure() ? 0 : mine.slabs / 8)) {
+    GuardedSlab* const slab = mine.partial.back();
+    if (slab->size_class != kNothing) {
+      for (std::uint32_t i = 0; i < slab->carved; ++i) check_free(block_at(slab, i), slab->infos()[i]);
+    }
+    Heap& heap = *slab->heap;
+    mine.partial.remove(slab);
+    if (!give_back(slab)) return mine.partial.push_back(slab);
+    --mine.empty;
+    --mine.slabs;
+    g_budget.own_freed(kSlabBytes, &heap.account);
+  }
+}
+
 }  // namespace
 
 void begin_slabs() noexcept {
@@ -111,13 +124,6 @@ void begin_slabs() noexcept {
     std::size_t const block = ladder_step(granule * kGranule);
     if (c == kNothing || g_shapes[c].block != block) g_shapes[++c] = shape_of(block);
     g_class_of[granule] = static_cast<std::uint8_t>(c);
-  }
-  g_quick_class[0] = kNoQuickClass;
-  for (std::size_t size = sizeof(Word); size <= kMaxSmall; size += sizeof(Word)) {
-    std::uint32_t const served_by = serving_class(size);
-    bool const is_special = served_by == 0 || g_classes.classes[served_by].shared;
-    std::uint32_t const quick = is_special ? kNoQuickClass : class_for(size, kMinAlignment);
-    g_quick_class[size / sizeof(Word)] = static_cast<std::uint8_t>(quick);
   }
 }
 
@@ -175,20 +181,8 @@ void put_back(BlockList& mine, Info* info) noexcept {
   if (--slab->away != 0 || slab == mine.carving) return;
   mine.partial.remove(slab);
   mine.partial.push_back(slab);
-  std::uint32_t const kept = kKeptEmpty + (g_budget.under_pressure() ? 0 : mine.slabs / 8);
-  if (++mine.empty <= kept) return;
-  if (slab->size_class != kNothing) {
-    for (std::uint32_t i = 0; i < slab->carved; ++i) check_free(block_at(slab, i), slab->infos()[i]);
-  }
-  Heap& heap = *slab->heap;
-  mine.partial.remove(slab);
-  if (give_back(slab)) {
-    --mine.slabs;
-    --mine.empty;
-    g_budget.own_freed(kSlabBytes, &heap.account);
-  } else {
-    mine.partial.push_back(slab);
-  }
+  ++mine.empty;
+  give_back_empty(mine);
 }
 
 }  // namespace stealth::guard

@@ -51,12 +51,14 @@ extern constinit std::uint8_t g_class_of[kGranules + 1];
   return size == 0 ? kNothing : g_class_of[divide_up(size + kCanaryBytes, kGranule)];
 }
 
-// The same for malloc's alignment, where the request is nothing special: kNoQuickClass, where it is.
-inline constexpr std::uint8_t kNoQuickClass = 0xFF;
-static_assert(kMostClasses < kNoQuickClass);
-extern constinit std::uint8_t g_quick_class[kMaxSmall / sizeof(Word) + 1];
+// The same for a size that has been asked for before, at malloc's alignment, and that is nothing special; kNothing: it
+// has not.
+extern constinit std::atomic<std::uint8_t> g_quick_class[kMaxSmall / sizeof(Word) + 1];
 [[nodiscard]] inline std::uint32_t quick_class_for(std::size_t size) noexcept {
-  return size <= kMaxSmall ? g_quick_class[divide_up(size, sizeof(Word))] : kNoQuickClass;
+  return size <= kMaxSmall ? g_quick_class[divide_up(size, sizeof(Word))].load(std::memory_order_relaxed) : kNothing;
+}
+inline void learn_quick_class(std::size_t size, std::uint32_t c) noexcept {
+  g_quick_class[divide_up(size, sizeof(Word))].store(static_cast<std::uint8_t>(c), std::memory_order_relaxed);
 }
 
 // --- from one to the other ---
