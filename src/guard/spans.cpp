@@ -83,6 +83,12 @@ void check_around(GuardedSpan const* span) noexcept {
     report_underflow(span->start, damage_in(span->memory(), span->start), span->record, nullptr, nullptr);
 }
 
+// With a lock that forks take: a child counts its pages.
+bool purge(Heap& heap, GuardedSpan const* span) noexcept {
+  Hold hold(heap.lock);
+  return g_arena.purge_pages(span, 0, static_cast<std::uint32_t>(span->slots * kPagesPerSlot));
+}
+
 // One attempt: a run, its pages charged. Leaves nothing behind when it fails.
 Outcome make(Heap& heap, Layout const& layout, Charge& charge, GuardedSpan*& span) noexcept {
   Hold hold(heap.lock);
@@ -117,8 +123,9 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   // All of it is about to be written: one call for what would be a fault for each page.
   if (size <= kMostFilled && !os::may_be_filtered()) static_cast<void>(os::populate(span->memory(), span->bytes));
   if (size > kMostFilled) {
-    if (!g_arena.purge_pages(span, 0, pages)) std::memset(span->start, 0, size);
+    if (!purge(heap, span)) std::memset(span->start, 0, size);
     Charge again{.level = Level::over};
+    Hold hold(heap.lock);
     static_cast<void>(g_arena.touch(span, static_cast<std::uint32_t>(layout.lead / kPage), pages, again));
   } else if (zeroed) {
     std::memset(span->start, 0, size);
@@ -142,10 +149,9 @@ void free_span(void* p, Farewell const& farewell) noexcept {
   Heap* const own = own_heap();
   record.freed_by = trace_here(recent_traces(own));
   check_around(span);
-  auto const pages = static_cast<std::uint32_t>(span->slots * kPagesPerSlot);
   bool const closed = close_pages(g_arena.memory_of(span), span->slots * kSlot);
   if (closed) ++span->ranges;
-  bool const purged = g_arena.purge_pages(span, 0, pages);
+  bool const purged = purge(own != nullptr ? *own : g_shared_heap, span);
   if (!purged && !closed) std::memset(span->start, 0, record.size);
   count_guarded(own, -static_cast<std::int64_t>(span->bytes));
   g_budget.freed(span->bytes, nullptr, own != nullptr ? &own->account : nullptr);
