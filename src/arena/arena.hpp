@@ -86,7 +86,13 @@ class Arena {
   // --- which slot, whose ---
   [[nodiscard]] std::size_t offset_of(void const* p) const { return reinterpret_cast<std::uintptr_t>(p) - base_; }
   [[nodiscard]] bool contains(std::size_t offset) const { return offset < committed_.load(std::memory_order_relaxed); }
-  [[nodiscard]] bool reserves(std::size_t offset) const { return offset < reserved_; }
+  // Whether an address lies in the tables, which stand in front of the slots; or anywhere in what is reserved.
+  [[nodiscard]] bool is_table(void const* p) const noexcept {
+    auto const* const at = static_cast<char const*>(p);
+    return reinterpret_cast<std::uintptr_t>(at) < base_ && at >= map_table_.base &&
+           (map_table_.holds(at) || charged_table_.holds(at) || run_table_.holds(at));
+  }
+  [[nodiscard]] bool is_reserved(void const* p) const noexcept { return offset_of(p) < reserved_ || is_table(p); }
   [[nodiscard]] std::uint32_t owner_word(std::size_t slot) const { return map_[slot].load(std::memory_order_relaxed); }
 
   // --- runs ---
@@ -173,6 +179,7 @@ class Arena {
     std::size_t committed = 0, reserved = 0;
     [[nodiscard]] bool ensure(std::size_t bytes) noexcept;
     void give_back(std::size_t keep) noexcept;
+    [[nodiscard]] bool holds(char const* at) const noexcept { return at >= base && at < base + reserved; }
   };
   struct FreeRuns {
     List<Run> bins[kBins];

@@ -28,6 +28,12 @@ inline constexpr std::size_t kMinAlignment = 16;
 [[nodiscard]] constexpr std::uint32_t divide_by_reciprocal(std::size_t n, std::uint64_t reciprocal) {
   return static_cast<std::uint32_t>(n * reciprocal >> 40);
 }
+// x * result == 1 modulo 2^64, for odd x: each step doubles the number of right bits.
+[[nodiscard]] constexpr std::uint64_t inverse_of(std::uint64_t x) {
+  std::uint64_t inverse = x;
+  for (int right = 3; right < 64; right *= 2) inverse *= 2 - x * inverse;
+  return inverse;
+}
 
 template <class T>
 [[nodiscard]] constexpr T min(T a, T b) {

@@ -41,6 +41,8 @@ bool add_small(std::size_t block, std::uint64_t most, std::uint64_t prealloc) {
   c.last_limit = blocks_worth(block <= kKiB ? 32 * kKiB : 16 * kKiB, block);
   c.batch = static_cast<std::uint32_t>(min(divide_up(kBatchBytes, block), kBatchBlocks));
   c.inverse = reciprocal_of(block);
+  c.twos = static_cast<std::uint8_t>(__builtin_ctz(c.block));
+  c.odd_inverse = inverse_of(c.block >> c.twos);
   c.max = most;
   c.prealloc = prealloc;
   c.shared = most != 0 || prealloc != 0;

@@ -31,12 +31,19 @@ struct SizeClass {
   std::uint32_t unit_pages;  // a slab's memory goes back by so many pages; at most 64 units are in a slab
   std::uint32_t first_limit, last_limit;  // blocks that a thread's list may hold, at first and at most
   std::uint32_t batch;                    // blocks of another heap's slab that a thread collects
-  std::uint64_t inverse;                  // reciprocal_of(block): exact for every offset in a slab
-  std::uint64_t max;                      // blocks in use at most; 0: no limit
-  std::uint64_t prealloc;                 // blocks mapped and touched at start
-  bool shared;  // has a max or prealloc: one heap behind a lock serves all threads, and its counts are exact
+  std::uint8_t twos;                      // block's trailing zeros
+  bool shared;            // has a max or prealloc: one heap behind a lock serves all threads, and its counts are exact
+  std::uint64_t inverse;  // reciprocal_of(block): exact for every offset in a slab
+  std::uint64_t odd_inverse;  // (block >> twos) * odd_inverse == 1 modulo 2^64
+  std::uint64_t max;          // blocks in use at most; 0: no limit
+  std::uint64_t prealloc;     // blocks mapped and touched at start
 
   [[nodiscard]] std::uint32_t index_of(std::size_t offset) const { return divide_by_reciprocal(offset, inverse); }
+  // The index of the block that begins at an offset; where none does, more than any block's.
+  [[nodiscard]] std::uint64_t exact_index_of(std::size_t offset) const {
+    std::uint64_t const product = offset * odd_inverse;
+    return product >> twos | product << (64 - twos);
+  }
 };
 
 // What serves requests of lo < size <= hi beyond kMaxSmall.

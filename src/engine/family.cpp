@@ -8,7 +8,7 @@ namespace stealth {
 
 namespace {
 
-// What stands behind a pointer in our range that may be freed; dies for any other.
+// What stands behind a pointer in our range that may be freed; dies for any other that costs little to tell.
 struct Target {
   std::size_t bytes;
   bool is_span;     // can be resized as one
@@ -17,15 +17,27 @@ struct Target {
 
 Target look_up(void* p, std::size_t offset) {
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
-  if (word == 0) report_bad_free(p);
-  if (!is_span(word)) return {g_classes.classes[list_in(word)].block, false, false};
+  if (word == 0) report_bad_use(p);
+  if (!is_span(word)) {
+    SizeClass const& c = g_classes.classes[list_in(word)];
+    if (!begins_block(within_slab(offset, c), c)) report_bad_use(p);
+    Heap* const heap = t_thread.heap;
+    if (std::uint32_t const mine = word ^ heap->id; mine < kBinBytes && heap->bin_at(mine).head == p)
+      report_use_after_free(p, c.block);
+    return {c.block, false, false};
+  }
   if (is_guarded(word)) return {active_guard()->size_of(p), false, true};
-  if (offset % kSlot != 0) report_bad_free(p);
+  if (offset % kSlot != 0) report_bad_use(p);
   auto const* const span = static_cast<Span*>(g_arena.run_at(offset >> kSlotShift));
   // A sample is as large as the block in whose place it is, and moves when that would: a program that asks for the
   // size, or resizes, would else move samples alone, and the profile lose them.
   if (span->block != 0) return {span->block, false, false};
   return {span->pages * kPage, true, false};
+}
+
+// Of a pointer that is not in the range as far as it is usable: ours all the same, and so nobody else's.
+void refuse_reserved(void* p) {
+  if (g_arena.is_reserved(p)) report_bad_use(p);
 }
 
 }  // namespace
@@ -82,7 +94,10 @@ void* reallocate(void* p, std::size_t size) noexcept {
     return nullptr;
   }
   std::size_t const offset = g_arena.offset_of(p);
-  if (!g_arena.contains(offset)) return g_outside.reallocate(p, size);
+  if (!g_arena.contains(offset)) {
+    refuse_reserved(p);
+    return g_outside.reallocate(p, size);
+  }
   Target const old = look_up(p, offset);
   if (old.is_span && !t_thread.busy) {
     Busy const busy;
@@ -102,7 +117,17 @@ void* reallocate(void* p, std::size_t size) noexcept {
 std::size_t usable_size(void* p) noexcept {
   if (p == nullptr) return 0;
   std::size_t const offset = g_arena.offset_of(p);
-  return g_arena.contains(offset) ? look_up(p, offset).bytes : g_outside.usable_size(p);
+  if (!g_arena.contains(offset)) {
+    refuse_reserved(p);
+    return g_outside.usable_size(p);
+  }
+  std::size_t const bytes = look_up(p, offset).bytes;
+  std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
+  if (!is_span(word)) {
+    SizeClass const& c = g_classes.classes[list_in(word)];
+    if (!is_block_at(within_slab(offset, c), *slab_at(offset >> kSlotShift, c), c)) report_bad_use(p);
+  }
+  return bytes;
 }
 
 }  // namespace stealth

@@ -27,7 +27,7 @@ struct RemoteBatch {
   char* start;  // of the slab's memory; null: empty
   FreeBlock *head, *tail;
   std::uint32_t room;   // for so many more
-  std::uint32_t limit;  // bytes of the slab that were carved when it was last asked: the owner carves on
+  std::uint32_t limit;  // blocks of the slab that were carved when it was last asked: the owner carves on
 
   void push(FreeBlock* block) noexcept {
     block->next = head;
@@ -121,7 +121,7 @@ struct Heap {
   std::atomic<std::int64_t> guarded_bytes{0};  // as large_pages
   Heap* next_heap = nullptr;                   // in the registry
 
-  // --- small blocks (small.cpp); the caller holds the lock ---
+  // --- small blocks (small.cpp, lists.cpp); the caller holds the lock ---
   // A block, and into the empty bin as many more as come at no further cost.
   [[nodiscard]] Outcome refill(std::uint32_t c, Charge& charge, void*& block) noexcept;
   // A block past the bins: for shared classes.
@@ -176,7 +176,9 @@ struct Heap {
   void drain_queue() noexcept;
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
   void give_back(Slab* slab) noexcept;
-  std::uint32_t push_run(std::uint32_t c, std::uint32_t most) noexcept;
+  [[nodiscard]] Slab* slab_of(FreeBlock const* link, std::uint32_t c) const noexcept;
+  [[nodiscard]] Slab* slab_of_head(std::uint32_t c) const noexcept;
+  std::uint32_t push_back(std::uint32_t c, std::uint32_t most) noexcept;
   void emptied(Slab* slab) noexcept;
   void unlist(Slab* slab) noexcept;
   [[nodiscard]] std::uint32_t hollow_out(Slab* slab, std::uint64_t units) noexcept;

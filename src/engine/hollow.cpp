@@ -6,7 +6,10 @@
 // it lies in a hollow unit, wholly or by a part; all of them are free, and in no chain.
 #include "engine/hollow.hpp"
 
+#include <utility>
+
 #include "base/check.hpp"
+#include "engine/faults.hpp"
 #include "os/os.hpp"
 
 namespace stealth {
@@ -73,12 +76,20 @@ std::uint64_t free_units(Slab const& slab, SizeClass const& c) {
   // The chain jumps about in memory that is long cold: asked for in order it comes several times as fast.
   char const* const end = g_arena.memory_of(&slab) + std::size_t{slab.carved} * c.block;
   for (char const* at = g_arena.memory_of(&slab); at < end; at += max(c.block, kLine)) __builtin_prefetch(at);
-  for (FreeBlock const* block = slab.free; block != nullptr; block = block->next) {
+  BlocksOf const blocks(slab, c);
+  std::uint32_t to_come = slab.chained();
+  FreeBlock const* before = nullptr;
+  for (FreeBlock const* block = slab.free; block != nullptr; before = std::exchange(block, block->next)) {
+    if (!blocks.contain(block)) [[unlikely]]
+      report_bad_link(before, block);
+    if (to_come-- == 0) [[unlikely]]
+      report_returned_twice(slab, slab.free);
     for (std::uint64_t left = units.of_block(units.index_of(block)); left != 0; left &= left - 1) {
       auto const u = static_cast<std::uint32_t>(__builtin_ctzll(left));
       if (u < count) --in_use[u];
     }
   }
+  if (to_come != 0) report_bad_link(before, nullptr);
   std::uint64_t free = 0;
   for (std::uint32_t u = 0; u < count; ++u) {
     if (in_use[u] == 0) free |= std::uint64_t{1} << u;

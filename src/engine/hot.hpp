@@ -15,7 +15,7 @@
 //     slow_deallocate                                                                         slow.cpp
 //       a span that has a list, and there is room in it -> push                               (nearly a hit)
 //       not in our range -> outside (null, bootstrap, next allocator)
-//       the list is full -> push to the block's own slab; the last one empties the slab       small.cpp
+//       the list is full -> push to the block's own slab; the last one empties the slab       small.cpp, lists.cpp
 //       another heap's -> batch by slab, posted by owner with one compare-and-swap            remote.cpp
 //       a span -> the arena                                                                   large.cpp
 //

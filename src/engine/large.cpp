@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "engine/faults.hpp"
 #include "engine/sampling.hpp"
 
 namespace stealth {
@@ -276,14 +277,19 @@ void Heap::flush_span_lists() noexcept {
     Bin& bin = bins[kClasses + list];
     FreeBlock* block = std::exchange(bin.head, nullptr);
     bin.room = bin.limit;
+    FreeBlock const* before = nullptr;
     while (block != nullptr) {
+      std::size_t const offset = g_arena.offset_of(block);
+      if (!g_arena.contains(offset) || offset % kSlot != 0 || g_arena.owner_word(offset >> kSlotShift) != 0 ||
+          g_arena.run_at(offset >> kSlotShift)->state != RunState::used)
+        report_bad_link(before, block);
       FreeBlock* const next = block->next;
-      auto* const span = static_cast<Span*>(g_arena.run_at(g_arena.offset_of(block) >> kSlotShift));
+      auto* const span = static_cast<Span*>(g_arena.run_at(offset >> kSlotShift));
       large_pages -= span->pages;
       --large_blocks;
       g_arena.free(span);
       g_budget.own_freed(bytes_in_list(list), collecting ? nullptr : &account);
-      block = next;
+      before = std::exchange(block, next);
     }
   }
 }

@@ -15,6 +15,7 @@ bool Heap::dispatch(RemoteBatch& batch) noexcept {
   std::uint32_t const word = g_arena.owner_word(slot);
   SizeClass const& c = g_classes.classes[list_in(word)];
   std::uint32_t const count = c.batch - batch.room;
+  if (batch.head == batch.tail && count != 1) report_double_free(batch.head, c.block);
   std::uint32_t const bytes = count * c.block;
   std::uint32_t const to = word & ~kWithoutId;
   Outgoing& out = outgoing[(to >> kIdShift) % kOutgoing];
@@ -62,9 +63,9 @@ void Heap::dispatch_anyhow(RemoteBatch& batch) noexcept {
 bool Heap::begin_batch(RemoteBatch& batch, std::size_t slot, FreeBlock* block, std::size_t within,
                        SizeClass const& c) noexcept {
   char* const start = reinterpret_cast<char*>(block) - within;
-  std::uint32_t const limit = slab_at(slot, c)->carved_now() * c.block;
-  if (c.shared || within >= limit) return false;
-  if (batch.start == start && batch.head == block) return false;
+  std::uint32_t const limit = slab_at(slot, c)->carved_now();
+  if (c.shared || c.exact_index_of(within) >= limit) return false;
+  if (batch.start == start && (batch.head == block || batch.tail == block)) return false;
   if (batch.start != nullptr && (batch.start != start || batch.room == 0) && !dispatch(batch)) return false;
   if (batch.start == nullptr) batch = {start, nullptr, block, c.batch, 0};
   batch.limit = limit;
@@ -79,7 +80,7 @@ void Heap::free_remote(Slab* slab, FreeBlock* block, SizeClass const& c) noexcep
   RemoteBatch& batch = batch_of(slot, c);
   char* const start = g_arena.memory_of(slab);
   auto const within = static_cast<std::size_t>(reinterpret_cast<char*>(block) - start);
-  if (batch.start == start && batch.head == block) report_double_free(block, c.block);
+  if (batch.start == start && (batch.head == block || batch.tail == block)) report_double_free(block, c.block);
   // Once for the batch that makes room, and once for a large block.
   while (!begin_batch(batch, slot, block, within, c)) post_all();
   if (!g_budget.under_pressure()) return;
@@ -91,7 +92,7 @@ bool RemoteBatch::is_valid() const {
   std::size_t const slot = g_arena.offset_of(start) >> kSlotShift;
   SizeClass const& c = g_classes.classes[list_in(g_arena.owner_word(slot))];
   Slab const* const slab = slab_at(slot, c);
-  if (g_arena.memory_of(slab) != start || room > c.batch || limit > slab->carved_now() * c.block) return false;
+  if (g_arena.memory_of(slab) != start || room > c.batch || limit > slab->carved_now()) return false;
   std::uint32_t length = 0;
   FreeBlock const* last = nullptr;
   for (FreeBlock const* block = head; block != nullptr && length <= c.batch; block = block->next) {
@@ -133,19 +134,30 @@ void Heap::post_batches() noexcept {
 
 void Heap::drain() noexcept {
   FreeBlock* next = remote_queue.exchange(nullptr, std::memory_order_acquire);
+  RemoteChain const* before = nullptr;
   while (next != nullptr) {
     auto* const chain = static_cast<RemoteChain*>(next);
+    // It lies in memory that the program has freed, and may have written to all the same.
+    std::size_t const offset = g_arena.offset_of(chain);
+    if (!g_arena.contains(offset)) [[unlikely]]
+      report_bad_link(before, chain);
     next = chain->next;  // read first: it is the chain's end, and the slab's as well
     __builtin_prefetch(next);
-    std::size_t const slot = g_arena.offset_of(chain) >> kSlotShift;
-    std::uint32_t const word = g_arena.owner_word(slot);
-    STEALTH_CHECK((word ^ id) < kBinBytes);
-    SizeClass const& c = g_classes.classes[list_in(word)];
+    std::size_t const slot = offset >> kSlotShift;
+    std::uint32_t const mine = g_arena.owner_word(slot) ^ id;
+    if (mine >= kBinBytes) [[unlikely]]
+      report_bad_link(before, chain);
+    SizeClass const& c = g_classes.classes[list_in(mine)];
     Slab* const slab = slab_at(slot, c);
-    // It lies in memory that the program has freed, and may have written to all the same.
-    STEALTH_CHECK(chain->count != 0 && chain->count <= slab->carved);
-    STEALTH_CHECK(is_block_at(chain->head, *slab, c));
+    if (!is_block_at(within_slab(offset, c), *slab, c)) [[unlikely]]
+      report_bad_link(before, chain);
     auto* const head = reinterpret_cast<FreeBlock*>(g_arena.memory_of(slab) + chain->head);
+    if (chain->count == 0 || chain->count > slab->carved || !is_block_at(chain->head, *slab, c) ||
+        (chain->count == 1) != (head == chain)) [[unlikely]]
+      report_written(chain);
+    if (chain->count > slab->blocks_out()) [[unlikely]]
+      report_returned_twice(*slab, head);
+    before = chain;
     push_chain(slab, head, chain, chain->count);
   }
 }

@@ -41,6 +41,8 @@ struct Slab : Run {
   // For other threads, while the owner carves on.
   [[nodiscard]] std::uint32_t carved_now() const { return __atomic_load_n(&carved, __ATOMIC_RELAXED); }
   [[nodiscard]] std::uint32_t free_blocks() const { return listed ? carved - countdown : hollow_blocks; }
+  [[nodiscard]] std::uint32_t blocks_out() const { return carved - free_blocks(); }
+  [[nodiscard]] std::uint32_t chained() const { return free_blocks() - hollow_blocks; }  // in `free`
   [[nodiscard]] bool is_valid() const;
 };
 static_assert(sizeof(Slab) <= kRunStride);
@@ -78,11 +80,11 @@ static_assert(kLists << kBinShift <= kSpanWord);
 
 // Whether a block begins so many bytes from its slab's start, if the slab reaches so far.
 [[nodiscard]] inline bool begins_block(std::size_t within, SizeClass const& c) {
-  return c.index_of(within) * std::size_t{c.block} == within;
+  return c.exact_index_of(within) < c.capacity;
 }
 // Whether one begins there and was handed out once.
 [[nodiscard]] inline bool is_block_at(std::size_t within, Slab const& slab, SizeClass const& c) {
-  return begins_block(within, c) && c.index_of(within) < slab.carved_now();
+  return c.exact_index_of(within) < slab.carved_now();
 }
 
 // The rest of a large allocation's descriptor.

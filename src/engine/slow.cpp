@@ -2,6 +2,7 @@
 #include "engine/slow.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include "base/check.hpp"
 #include "engine/guarding.hpp"
@@ -46,10 +47,12 @@ void free_deferred_guarded() {
 
 void free_deferred() {
   FreeBlock* block = g_deferred.exchange(nullptr, std::memory_order_acquire);
+  FreeBlock const* before = nullptr;
   while (block != nullptr) {
+    if (!g_arena.contains(g_arena.offset_of(block))) report_bad_link(before, block);
     FreeBlock* const next = block->next;
     free_in_range(block);
-    block = next;
+    before = std::exchange(block, next);
   }
 }
 
@@ -68,6 +71,7 @@ void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
   {
     Hold hold(g_shared_heap.lock);
     if (slab->free == block) report_double_free(block, c.block);
+    if (slab->blocks_out() == 0) report_returned_twice(*slab, block);
     --g_shared_heap.bins[slab->size_class].room;
     g_shared_heap.push(slab, block);
   }
@@ -92,7 +96,7 @@ void free_in_range(void* p) {
   if (heap == nullptr) return defer_free(p);
   Hold hold(heap->lock);
   if (slab->heap == heap) {
-    if (slab->free == block) report_double_free(p, size_class.block);
+    if (slab->free == block || heap->bins[c].head == block) report_double_free(p, size_class.block);
     heap->push(slab, block);
     heap->overflow(c);
   } else {
@@ -194,7 +198,7 @@ namespace {
 __attribute__((noinline)) void deallocate_elsewhere(void* p) noexcept {
   std::size_t const offset = g_arena.offset_of(p);
   if (!g_arena.contains(offset)) {
-    if (g_arena.reserves(offset)) report_bad_free(p);
+    if (g_arena.is_reserved(p)) report_bad_free(p);
     return g_outside.deallocate(p);
   }
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
@@ -253,7 +257,7 @@ inline bool free_to_batch(Heap& heap, void* p, std::size_t offset, std::uint32_t
   if (t_thread.busy) return false;
   BusyWithBatches const busy;
   bool const fits = batch.start == static_cast<char*>(p) - within && batch.room != 0 && batch.head != p &&
-                    within < batch.limit && begins_block(within, c) && !g_budget.under_pressure();
+                    batch.tail != p && c.exact_index_of(within) < batch.limit && !g_budget.under_pressure();
   if (fits) [[likely]]
     batch.push(static_cast<FreeBlock*>(p));
   return fits;
@@ -266,7 +270,7 @@ __attribute__((noinline)) void free_to_new_batch(Heap& heap, void* p, std::size_
   if (!t_thread.busy) {
     BusyWithBatches const busy;
     std::size_t const within = within_slab(offset, c);
-    if (begins_block(within, c) && !g_budget.under_pressure() &&
+    if (!g_budget.under_pressure() &&
         heap.begin_batch(heap.batch_of(slot, c), slot, static_cast<FreeBlock*>(p), within, c))
       return;
   }

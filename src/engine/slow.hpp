@@ -2,6 +2,7 @@
 #pragma once
 
 #include "capacity/wait.hpp"
+#include "engine/faults.hpp"
 #include "engine/hot.hpp"
 #include "engine/outside.hpp"
 
@@ -47,10 +48,6 @@ void free_span(void* p, std::size_t offset) noexcept;
 // In place or by moving pages; the difference alone is charged. no_memory: copy instead.
 [[nodiscard]] Outcome resize_span(void*& p, std::size_t size) noexcept;
 [[nodiscard]] bool preallocate_spans() noexcept;
-
-// faults.cpp: names what is wrong with a pointer, and ends the process.
-[[noreturn]] void report_bad_free(void* p) noexcept;
-[[noreturn]] void report_double_free(void* p, std::size_t block) noexcept;
 
 // heaps.cpp: takes in what was freed to each heap, and gives back to the arena what they keep for nobody: of ended
 // threads' heaps all, of living ones' what does not touch their lists.

@@ -1,22 +1,10 @@
 // Slabs and their blocks, as their heap sees them: refill, carve, push back, give back. The caller holds the heap's
 // lock.
 #include "base/check.hpp"
+#include "engine/faults.hpp"
 #include "engine/hollow.hpp"
 
 namespace stealth {
-
-namespace {
-
-// By how much all threads' lists together have been raised above their first limits, in bytes. It stays below a share
-// of what the process holds: threads x classes x 32 KiB would be gigabytes.
-constinit std::atomic<std::uint64_t> g_raised{0};
-
-// A thread that has given back so many full lists in a row, of the longest, only frees.
-constexpr std::uint32_t kManyLists = 4;
-
-std::uint64_t most_raised() { return kMiB + g_budget.held() / 16; }
-
-}  // namespace
 
 bool Slab::is_valid() const {
   if (size_class == 0 || size_class >= g_classes.count) return false;
@@ -33,18 +21,6 @@ bool Slab::is_valid() const {
     if (is_hollow(*this, c, static_cast<std::uint32_t>(offset / c.block))) return false;
   }
   return length + hollow_blocks == carved - countdown;
-}
-
-// Doubles the list's limit, as long as all limits together stay bounded.
-void Heap::raise_limit(Bin& bin, std::uint32_t most, std::size_t block) noexcept {
-  std::int32_t const wanted = min(max(bin.limit * 2, 1), static_cast<std::int32_t>(most));
-  std::int32_t const more = wanted - bin.limit;
-  if (more <= 0) return;
-  std::uint64_t const bytes = static_cast<std::uint64_t>(more) * block;
-  if (g_raised.load(std::memory_order_relaxed) + bytes > most_raised()) return;
-  g_raised.fetch_add(bytes, std::memory_order_relaxed);
-  bin.limit += more;
-  bin.room += more;
 }
 
 Slab* Heap::new_slab(std::uint32_t c) noexcept {
@@ -121,6 +97,7 @@ Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
   Bin& bin = bins[c];
   if (counted(c).head != nullptr) uncount(c);
   if (bin.head != nullptr) {  // a signal handler has freed one meanwhile, or sampling has ended
+    static_cast<void>(slab_of_head(c));
     block = bin.head;
     bin.head = bin.head->next;
     ++bin.room;
@@ -133,8 +110,9 @@ Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
   FreeBlock* head = nullptr;
   std::uint32_t count = 0;
   if (Slab* const slab = mine.partial.front(); slab != nullptr) {  // its whole chain, without walking it
+    check_first_link(*slab, g_classes.classes[c]);
     STEALTH_CHECK_FULL(slab->is_valid());
-    count = slab->carved - slab->hollow_blocks - slab->countdown;
+    count = slab->chained();
     head = slab->free;
     chained_bytes -= std::uint64_t{count} * g_classes.classes[c].block;
     unlist(slab);
@@ -169,6 +147,7 @@ Outcome Heap::take_one(std::uint32_t c, Charge& charge, void*& block) noexcept {
     push_chain(slab_at(slot, g_classes.classes[c]), rest, tail, count - 1);
     return result;
   }
+  check_first_link(*slab, g_classes.classes[c]);
   block = slab->free;
   slab->free = slab->free->next;
   chained_bytes -= g_classes.classes[c].block;
@@ -245,69 +224,6 @@ void Heap::emptied(Slab* slab) noexcept {
   if (mine.carving == nullptr) mine.carving = slab;
   if (mine.carving != slab) give_back(slab);
   g_budget.own_freed(bytes, collecting ? nullptr : &account);
-}
-
-// Half of the list goes back at once: who frees many blocks in a row then takes the hot path for most of them. Who only
-// frees, and goes on to, wants nothing from the list, and what lies there keeps pages: its limit falls again.
-void Heap::overflow(std::uint32_t c) noexcept {
-  used_tick = g_tick.load(std::memory_order_relaxed);
-  Bin& bin = bins[c];
-  SizeClass const& size_class = g_classes.classes[c];
-  std::uint32_t& overflowed = classes[c].overflowed;
-  if (overflowed > kManyLists * size_class.last_limit) {
-    std::int32_t const less = min(bin.limit / 2, bin.limit - static_cast<std::int32_t>(size_class.first_limit));
-    bin.limit -= less;
-    bin.room -= less;
-    g_raised.fetch_sub(static_cast<std::uint64_t>(less) * size_class.block, std::memory_order_relaxed);
-  }
-  for (std::int32_t left = bin.limit / 2 - min(bin.room, 0); left > 0 && bin.head != nullptr;) {
-    std::uint32_t const count = push_run(c, static_cast<std::uint32_t>(left));
-    left -= static_cast<std::int32_t>(count);
-    overflowed += count;
-  }
-}
-
-// The blocks at the head of the list that come from the same slab, at most so many, go back to it as they are linked;
-// how many.
-std::uint32_t Heap::push_run(std::uint32_t c, std::uint32_t most) noexcept {
-  Bin& bin = bins[c];
-  SizeClass const& size_class = g_classes.classes[c];
-  auto const slab_of = [&](FreeBlock const* block) {
-    return slab_at(g_arena.offset_of(block) >> kSlotShift, size_class);
-  };
-  FreeBlock* const head = bin.head;
-  Slab* const slab = slab_of(head);
-  FreeBlock* tail = head;
-  std::uint32_t count = 1;
-  while (count < most && tail->next != nullptr && slab_of(tail->next) == slab) {
-    tail = tail->next;
-    ++count;
-  }
-  bin.head = tail->next;
-  bin.room += static_cast<std::int32_t>(count);
-  push_chain(slab, head, tail, count);
-  return count;
-}
-
-void Heap::uncount(std::uint32_t c) noexcept {
-  FreeBlock* const head = counted(c).head;
-  if (head == nullptr) return;
-  FreeBlock* tail = head;
-  std::int32_t count = 1;
-  for (; tail->next != nullptr; ++count) tail = tail->next;
-  counted(c) = {};
-  tail->next = bins[c].head;
-  bins[c].head = head;
-  bins[c].room -= count;
-  samples_due &= ~(std::uint64_t{1} << c);  // they will be counted anew
-}
-
-// Every block of the list goes back to its slab.
-void Heap::flush_bin(std::uint32_t c) noexcept {
-  uncount(c);
-  Bin& bin = bins[c];
-  while (bin.head != nullptr) static_cast<void>(push_run(c, ~std::uint32_t{0}));
-  bin.room = bin.limit;
 }
 
 void Heap::release_unused(bool with_bins) noexcept {

@@ -19,13 +19,6 @@ constexpr std::size_t kAllMagazines = kMagazineBytes + PoolCore::kMagazines * si
 constexpr std::uint32_t kKnownFlags = STEALTH_POOL_EXCLUDE_FROM_CORE_DUMP | STEALTH_POOL_LOCK_IN_MEMORY |
                                       STEALTH_POOL_HUGE_PAGES | STEALTH_POOL_WIPE_ON_PUT;
 
-// x * result == 1 modulo 2^64, for odd x: each step doubles the number of right bits.
-std::uint64_t inverse_of(std::uint64_t x) {
-  std::uint64_t inverse = x;
-  for (int right = 3; right < 64; right *= 2) inverse *= 2 - x * inverse;
-  return inverse;
-}
-
 stealth_error to_error(RegionError error) {
   switch (error) {
     case RegionError::none:

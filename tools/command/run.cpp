@@ -100,13 +100,10 @@ Wanted read_flags(std::vector<Given> const& given) {
 
 // The page that `stealth top` and the others look at is there from the start under `stealth run`.
 void want_control(Assignments& assignments) {
-  config::Setting const& setting = *config::find_setting("control");
-  std::string const name(setting.variable);
+  std::string const name(config::find_setting("control")->variable);
   bool const given =
       std::any_of(assignments.begin(), assignments.end(), [&](auto& entry) { return entry.first == name; });
-  config::Config config;
-  bool const works = setting.parse("on", config).fine() && (setting.works == nullptr || setting.works(config));
-  if (!given && works && std::getenv(name.c_str()) == nullptr) assign(assignments, name, "on");
+  if (!given && std::getenv(name.c_str()) == nullptr) assign(assignments, name, "on");
 }
 
 void check(Program const& program, Library const& library) {

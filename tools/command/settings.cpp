@@ -39,7 +39,7 @@ Rows chosen(Rows const& all, std::vector<std::string> const& names) {
 }
 
 char mark_of(SettingView const& row) {
-  if (!row.refused.empty() || !row.works) return '!';
+  if (!row.refused.empty()) return '!';
   return row.is_default ? ' ' : '*';
 }
 
@@ -55,7 +55,6 @@ void print_row(SettingView const& row, std::size_t name_width, std::size_t value
                      padded(row.value, value_width) + padded(setting.default_value, 7) + changes(setting) + "\n";
   text += "      " + std::string(setting.help) + "\n      accepted: " + std::string(setting.accepted) + "\n";
   if (!row.refused.empty()) text += "      refused: " + row.refused + "\n";
-  if (!row.works) text += "      this version does not act on this value\n";
   std::fputs(text.c_str(), stdout);
 }
 
@@ -91,7 +90,6 @@ void print_json(Rows const& rows, std::vector<UnknownVariable> const& unknown) {
                                   {"in_environment", row.is_given},
                                   {"given", nullptr},
                                   {"refused", nullptr},
-                                  {"works", row.works},
                                   {"accepted", setting.accepted},
                                   {"live", setting.live},
                                   {"help", setting.help}};

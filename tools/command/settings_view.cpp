@@ -22,10 +22,6 @@ std::string describe(config::Problem const& problem) {
   return std::string(line.view());
 }
 
-bool works(config::Setting const& setting, config::Config const& config) {
-  return setting.works == nullptr || setting.works(config);
-}
-
 void take_variable(EnvironmentView& view, std::string_view name, std::string_view value) {
   auto const row = std::find_if(view.settings.begin(), view.settings.end(),
                                 [&](SettingView const& known) { return known.setting->variable == name; });
@@ -65,7 +61,6 @@ EnvironmentView view_environment(char const* const* environment) {
   for (SettingView& row : view.settings) {
     row.value = print_value(*row.setting, view.config);
     row.is_default = row.value == print_value(*row.setting, config::defaults);
-    row.works = works(*row.setting, view.config);
   }
   return view;
 }
@@ -73,11 +68,6 @@ EnvironmentView view_environment(char const* const* environment) {
 void set_or_fail(config::Config& config, std::string_view name, std::string_view value) {
   config::Problem problem;
   if (!config::set(config, name, value, problem)) throw Failure(describe(problem), Failure::kUsage);
-  config::Setting const& setting = *problem.setting;
-  if (works(setting, config)) return;
-  throw Failure(
-      std::string(setting.variable) + "='" + std::string(value) + "': this version does not act on it; leave it out",
-      Failure::kUsage);
 }
 
 std::vector<std::string> words_of(config::Setting const& setting) {
@@ -92,7 +82,7 @@ std::vector<std::string> words_of(config::Setting const& setting) {
                        (std::isalpha(static_cast<unsigned char>(word[0])) != 0 || setting.kind == config::Kind::level);
     config::Config config;
     bool const fresh = std::find(words.begin(), words.end(), word) == words.end();
-    if (plain && fresh && setting.parse(word, config).fine() && works(setting, config)) words.push_back(word);
+    if (plain && fresh && setting.parse(word, config).fine()) words.push_back(word);
   }
   return words;
 }

@@ -20,7 +20,6 @@ struct SettingView {
   std::string given;       // in the environment
   bool is_given = false;   // it stands in the environment, refused or not
   bool is_default = true;  // the value in force is
-  bool works = true;       // this version acts on it
   std::string refused;     // why, as the library says it; empty: it is not
 };
 

@@ -58,8 +58,31 @@ REMOTE = [
     one('dispatch-overflows', 'engine/remote.cpp', (THREADS,), 'one chain more than there is room for goes out',
         'out.chains == kOutgoingChains ||', 'out.chains > kOutgoingChains ||'),
     one('batch-takes-uncarved', 'engine/remote.cpp', (ENGINE, THREADS),
-        'off by one: a block that was never handed out gets into a batch', 'within >= limit) return false;',
-        'within > limit) return false;'),
+        'off by one: a block that was never handed out gets into a batch', 'exact_index_of(within) >= limit) return false;',
+        'exact_index_of(within) > limit) return false;'),
+]
+
+# What the slow path asks of links of free blocks, and of pointers, to find faults of the program.
+FAULTS = [
+    one('refill-trusts-chain', 'engine/small.cpp', (ENGINE,), 'a slab\'s chain is handed out whatever its first link is',
+        '    check_first_link(*slab, g_classes.classes[c]);\n    STEALTH_CHECK_FULL', '    STEALTH_CHECK_FULL'),
+    one('list-trusts-links', 'engine/lists.cpp', (ENGINE,), 'a list goes back to its slabs wherever its links lead',
+        '      slab_of_next = is_of_slab ? slab : slab_of(next, c);\n      if (slab_of_next == nullptr) [[unlikely]]\n'
+        '        report_bad_link(tail, next);\n',
+        '      slab_of_next = is_of_slab ? slab : slab_at(g_arena.offset_of(next) >> kSlotShift, size_class);\n'),
+    one('list-takes-twice', 'engine/lists.cpp', (ENGINE,), 'a block that is in a list twice goes back twice',
+        ' || next == tail || next->next == tail', ''),
+    one('full-list-takes-its-head', 'engine/slow.cpp', (ENGINE,), 'a block at the head of a full list is freed again',
+        'slab->free == block || heap->bins[c].head == block', 'slab->free == block'),
+    one('pages-trust-links', 'engine/hollow.cpp', (ENGINE,), 'a slab\'s chain is followed wherever it leads',
+        '    if (!blocks.contain(block)) [[unlikely]]\n      report_bad_link(before, block);\n'),
+    one('pages-trust-the-end', 'engine/hollow.cpp', (ENGINE,), 'a slab\'s chain may end too early',
+        '  if (to_come != 0) report_bad_link(before, nullptr);\n'),
+    one('handler-trusts-links', 'engine/slow.cpp', (ENGINE,), 'what handlers have freed is followed wherever it leads',
+        '    if (!g_arena.contains(g_arena.offset_of(block))) report_bad_link(before, block);\n'),
+    one('batch-takes-its-first', 'engine/remote.cpp', (ENGINE,), 'the first block of a batch gets into it again',
+        'if (batch.start == start && (batch.head == block || batch.tail == block)) return false;',
+        'if (batch.start == start && batch.head == block) return false;'),
 ]
 
 SLABS = [
@@ -200,7 +223,7 @@ GROUPS = [
         '  owners[cell].store(by.word(), std::memory_order_seq_cst);\n  return true;'),
 ]
 
-FAULTS = [
+GUARDED = [
     one('quarantine-of-none', 'guard/blocks.cpp', (ROOM,), 'a freed block is handed out at once',
         'if (++mine.quarantined > g_shapes[c].quarantine)', 'if (++mine.quarantined > 0)'),
     one('quarantine-is-kept', 'guard/blocks.cpp', (ROOM,),
@@ -255,4 +278,4 @@ FAULTS = [
         'kMostSpans = 256,', 'kMostSpans = 0,'),
 ]
 
-TABLE = REMOTE + SLABS + PAGES + BUDGET + GROUPS + FAULTS
+TABLE = REMOTE + FAULTS + SLABS + PAGES + BUDGET + GROUPS + GUARDED

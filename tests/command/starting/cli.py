@@ -52,10 +52,6 @@ class CommandTest(unittest.TestCase):
     def settings(self, env=None):
         return {row['name']: row for row in self.json('settings', '--format', 'json', env=env)['settings']}
 
-    def works(self, name, value):
-        """Whether this build acts on that value."""
-        return self.settings({name: value})[name]['works']
-
     def copy(self, source, name, mode=0o755):
         target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -54,13 +54,6 @@ class Settings(CommandTest):
         plain = self.call('settings').stdout
         self.assertNotRegex(plain, r'(?m)^[*!]')
 
-    def test_value_without_effect(self):
-        # Whichever values this build does not act on: the library says the same of them.
-        for name, value in (('STEALTH_GUARD', 'full'), ('STEALTH_PROFILE', '512k'), ('STEALTH_STATS', '1s')):
-            with self.subTest(name):
-                said = self.call('run', 'true', env={name: value}, cwd=self.folder).stderr
-                self.assertEqual(self.works(name, value), 'no effect' not in said)
-
     def test_strange_bytes(self):
         row = self.json('settings', '--format', 'json', 'group', env={'STEALTH_GROUP': b'a\xff\n'})['settings'][0]
         self.assertIn('\\xff\\n', row['refused'])

@@ -39,6 +39,8 @@ TEST_F(FaultsDeathTest, DoubleFreeOfAForeignBlock) {
                "double free: " + text_of(first) + " is free already (size class 64)");
   EXPECT_FAULT((deallocate(first), deallocate(second), deallocate(second)),
                "double free: " + text_of(second) + " is free already (size class 64)");
+  EXPECT_FAULT((deallocate(first), deallocate(second), deallocate(first)),
+               "double free: " + text_of(first) + " is free already (size class 64)");
   deallocate(first);
   deallocate(second);
 }
@@ -110,10 +112,154 @@ TEST_F(FaultsDeathTest, Foreign) {
 TEST_F(FaultsDeathTest, FreedSpansHaveNoSizeAndCannotGrow) {
   void* const p = allocate(100'000);
   EXPECT_EXIT((deallocate(p), static_cast<void>(usable_size(p))), testing::KilledBySignal(SIGABRT),
-              "^stealth: double free: ");
+              "^stealth: use after free: ");
   EXPECT_EXIT((deallocate(p), static_cast<void>(reallocate(p, 10))), testing::KilledBySignal(SIGABRT),
-              "^stealth: double free: ");
+              "^stealth: use after free: ");
   deallocate(p);
+}
+
+// What the thread's list shows when it is full: the other half of it goes back to its slabs.
+class FullListDeathTest : public FaultsDeathTest {
+ protected:
+  void SetUp() override {
+    for (void*& block : blocks_) block = allocate(64);
+  }
+  void TearDown() override {
+    for (void* const block : blocks_) deallocate(block);
+  }
+  [[nodiscard]] char* block(int i) const { return static_cast<char*>(blocks_[i]); }
+  // One more block than the list has room for.
+  static void free_into_full_list(void* p) {
+    t_thread.heap->bins[serving_class(64)].room = 0;
+    deallocate(p);
+  }
+  static void write(void* p) { std::memcpy(p, "Trust me", 8); }
+
+ private:
+  void* blocks_[10];
+};
+
+TEST_F(FullListDeathTest, TheBlockAtItsHead) {
+  EXPECT_FAULT((deallocate(block(0)), free_into_full_list(block(0))),
+               "double free: " + text_of(block(0)) + " is free already (size class 64)");
+}
+
+TEST_F(FullListDeathTest, ABlockTwiceInARow) {
+  EXPECT_FAULT((deallocate(block(0)), deallocate(block(0)), deallocate(block(1)), free_into_full_list(block(2))),
+               "double free: " + text_of(block(0)) + " is free already (size class 64)");
+}
+
+TEST_F(FullListDeathTest, ABlockTwiceWithOneBetween) {
+  EXPECT_FAULT((deallocate(block(0)), deallocate(block(1)), deallocate(block(0)), free_into_full_list(block(2))),
+               "double free: " + text_of(block(0)) + " is free already (size class 64)");
+}
+
+TEST_F(FullListDeathTest, WrittenTo) {
+  EXPECT_FAULT((deallocate(block(0)), write(block(0)), deallocate(block(1)), free_into_full_list(block(2))),
+               "corrupted free list: the free block at " + text_of(block(0)) +
+                   " (size class 64) leads to 0x656d207473757254, where there is no block");
+}
+
+// Of a block that was handed out again: nobody knows any more who led there.
+TEST_F(FullListDeathTest, WrittenToAndHandedOut) {
+  EXPECT_FAULT((deallocate(block(0)), write(block(0)), static_cast<void>(allocate(64)), free_into_full_list(block(2))),
+               "corrupted free list: it begins with 0x656d207473757254, where there is no block");
+}
+
+TEST_F(FullListDeathTest, APointerInsideABlock) {
+  EXPECT_FAULT((deallocate(block(0) + 8), free_into_full_list(block(2))), "invalid free: " + text_of(block(0) + 8) +
+                                                                              " is 8 bytes inside the block at " +
+                                                                              text_of(block(0)) + " (size class 64)");
+  EXPECT_FAULT((deallocate(block(0) + 8), deallocate(block(1)), free_into_full_list(block(2))),
+               "corrupted free list: the free block at " + text_of(block(1)) + " (size class 64) leads to " +
+                   text_of(block(0) + 8) + ", 8 bytes inside the block at " + text_of(block(0)) +
+                   ", which was freed, or written there");
+}
+
+// Blocks that lie in a slab's chain.
+class SlabChainDeathTest : public FaultsDeathTest {
+ protected:
+  static constexpr std::size_t kBlock = 256;
+  void SetUp() override {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 256; ++i) blocks.push_back(allocate(kBlock));
+    kept_ = blocks.back();
+    blocks.pop_back();
+    for (void* const block : blocks) deallocate(block);
+    trim();
+  }
+  void TearDown() override { deallocate(kept_); }
+  // The n-th of them.
+  [[nodiscard]] FreeBlock* free_block(int n) const {
+    Slab const* const slab = slab_at(g_arena.offset_of(kept_) >> kSlotShift, g_classes.classes[serving_class(kBlock)]);
+    EXPECT_GT(slab->chained(), 10u);
+    FreeBlock* block = slab->free;
+    for (int i = 0; i < n; ++i) block = block->next;
+    return block;
+  }
+  static void hollow_out() {
+    Hold hold(t_thread.own->lock);
+    static_cast<void>(t_thread.own->hollow_out(0, ~std::uint32_t{0}));
+  }
+  static void allocate_all() {
+    for (int i = 0; i < 1000; ++i) static_cast<void>(allocate(kBlock));
+  }
+  static std::string line(FreeBlock const* block, std::string const& leads_to) {
+    return "corrupted free list: the free block at " + text_of(block) + " (size class 256) leads to " + leads_to;
+  }
+
+ private:
+  void* kept_ = nullptr;
+};
+
+TEST_F(SlabChainDeathTest, WhenItsPagesAreLookedThrough) {
+  for (int const n : {0, 3}) {
+    FreeBlock* const block = free_block(n);
+    EXPECT_FAULT((std::memcpy(block, "Trust me", 8), hollow_out()),
+                 line(block, "0x656d207473757254, where there is no block"));
+    EXPECT_FAULT((std::memset(block, 0, 8), hollow_out()), line(block, "nothing, where another should follow"));
+    EXPECT_FAULT((block->next = free_block(0), hollow_out()),
+                 "double free: " + text_of(free_block(0)) + " is free already (size class 256)");
+  }
+}
+
+TEST_F(SlabChainDeathTest, WhenItIsHandedOut) {
+  FreeBlock* const block = free_block(0);
+  EXPECT_FAULT((std::memcpy(block, "Trust me", 8), allocate_all()),
+               line(block, "0x656d207473757254, where there is no block"));
+  EXPECT_FAULT((std::memset(block, 0, 8), allocate_all()), line(block, "nothing, where another should follow"));
+}
+
+// What a signal handler has freed, and the next slow path takes in.
+TEST_F(FaultsDeathTest, WrittenToBeforeItIsTakenIn) {
+  void* const p = allocate(64);
+  auto const free_in_handler = [&] {
+    t_thread.busy = true;
+    t_thread.heap = &g_no_heap;
+    deallocate(p);
+    t_thread.heap = t_thread.own;
+    t_thread.busy = false;
+    std::memcpy(p, "Trust me", 8);
+    static_cast<void>(allocate(kMaxListed + 1));
+  };
+  EXPECT_FAULT(free_in_handler(), "corrupted free list: the free block at " + text_of(p) +
+                                      " (size class 64) leads to 0x656d207473757254, where there is no block");
+  deallocate(p);
+}
+
+// More of a slab's blocks come home than are out.
+TEST_F(FaultsDeathTest, ChainsWithABlockTwice) {
+  SizeClass const& c = g_classes.classes[serving_class(512)];
+  auto const free_all = [&] {
+    std::vector<void*> blocks;
+    for (std::uint32_t i = 0; i < 2 * c.capacity; ++i) blocks.push_back(allocate(512));
+    std::thread([&] {
+      for (void* const block : blocks) deallocate(block);
+      for (void* const block : blocks) deallocate(block);
+    }).join();
+    trim();
+  };
+  EXPECT_EXIT(free_all(), testing::KilledBySignal(SIGABRT), "^stealth: (double free|corrupted free list): ");
 }
 
 }  // namespace

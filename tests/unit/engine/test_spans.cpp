@@ -81,7 +81,7 @@ TEST_F(Spans, ListsHoldAFew) {
   EXPECT_GT(bin.limit, 0) << "asked for three times";
   EXPECT_EQ(bin.room, 0) << "and full";
   EXPECT_EXIT(deallocate(static_cast<void*>(bin.head)), testing::KilledBySignal(SIGABRT), "double free: ");
-  EXPECT_EXIT(static_cast<void>(usable_size(bin.head)), testing::KilledBySignal(SIGABRT), "double free: ");
+  EXPECT_EXIT(static_cast<void>(usable_size(bin.head)), testing::KilledBySignal(SIGABRT), "use after free: ");
   void* const calm = allocate(90'000);
   EXPECT_EQ(usable_size(calm), given(90'000)) << "one from the list";
   deallocate(calm);
