@@ -67,8 +67,8 @@ class KnownFrames {
   static constexpr std::size_t kMostDistance = 2 * kPageBytes;
 
  private:
-  static constexpr std::size_t kFrames = 1 << 14, kPairs = 1 << 15, kPages = 1 << 12;
-  // A word of frames_: 50 bits of the key, whose others are the place in the table, and the distance in words.
+  static constexpr std::size_t kFrames = 1 << 17, kPairs = 1 << 18, kPages = 1 << 12;
+  // A word of frames_: the bits of the key that are not the place in the table, and the distance in words.
   // 0 where nothing is known.
   static constexpr std::uint64_t kDistances = 1 << 14, kOutermost = kDistances - 2, kVaries = kDistances - 1;
   static_assert(kMostDistance / sizeof(Address) < kOutermost);

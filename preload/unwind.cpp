@@ -24,23 +24,23 @@ __attribute__((no_sanitize("address", "thread"))) Address word_at(Address place)
 }
 void* pointer_to(Address code) noexcept { return reinterpret_cast<void*>(code); }
 
-// The stack from the return address that stands at `place` on. 0: a frame is not known well enough; `varies` says
-// whether more than once will not help.
-int walk(Address place, void** into, int most, bool& varies) noexcept {
+// The stack from the return address that stands at `place` on; how many. `end` says why there are no more: that the
+// stack ends there or `most` are told, that the last one's frame has another size each time, or that nothing is known
+// of it yet. `places`, unless it is null, is where the addresses stand.
+enum class End : std::uint8_t { whole, varies, unknown };
+int walk(Address place, void** into, void const** places, int most, End& end) noexcept {
   for (int depth = 0;;) {
     Address const pc = word_at(place);
+    if (places != nullptr) places[depth] = pointer_to(place);
     into[depth++] = pointer_to(pc);
-    if (depth == most) return depth;
     KnownFrames::Frame const frame = g_known.find(pc);
-    if (frame.kind == KnownFrames::Kind::outermost) return depth;
-    if (frame.kind != KnownFrames::Kind::fixed) {
-      varies = frame.kind == KnownFrames::Kind::varies;
-      return 0;
-    }
+    end = frame.kind == KnownFrames::Kind::varies ? End::varies : End::unknown;
+    if (depth == most || frame.kind == KnownFrames::Kind::outermost) end = End::whole;
+    if (end == End::whole || frame.kind != KnownFrames::Kind::fixed) return depth;
     Address const next = place + frame.distance;
     bool const same_page = next / KnownFrames::kPageBytes == place / KnownFrames::kPageBytes;
-    if (!same_page && !g_known.is_readable(next)) return 0;
-    if (!g_known.is_called_by(pc, word_at(next))) return 0;
+    if (!same_page && !g_known.is_readable(next)) return depth;
+    if (!g_known.is_called_by(pc, word_at(next))) return depth;
     place = next;
   }
 }
@@ -107,8 +107,17 @@ extern "C" __attribute__((visibility("default"), noinline)) int stealth_unwind(v
   auto const first = reinterpret_cast<Address>(__builtin_return_address(0));
   Address const place = reinterpret_cast<Address>(__builtin_frame_address(0)) + sizeof(void*);
   if (word_at(place) != first) return backtrace(first, into, most);  // not where the two machines known here have it
-  bool varies = false;
-  int depth = walk(place, into, most, varies);
-  if (depth == 0 && !varies) depth = learn(place, into, most);
-  return depth != 0 ? depth : backtrace(first, into, most);
+  End end = End::unknown;
+  int depth = walk(place, into, nullptr, most, end);
+  if (end == End::unknown) depth = learn(place, into, most);
+  return end != End::varies && depth != 0 ? depth : backtrace(first, into, most);
+}
+
+// The same from a place on where a return address stands, and where each one does, up to a frame of which more than
+// once would not help; negative: so many, and then one of which nothing is known yet. Waits for nobody.
+extern "C" __attribute__((visibility("default"))) int stealth_unwind_known(void const* place, void** into,
+                                                                           void const** places, int most) noexcept {
+  End end = End::unknown;
+  int const depth = walk(reinterpret_cast<Address>(place), into, places, most, end);
+  return end != End::unknown ? depth : -depth;
 }

@@ -67,7 +67,10 @@ void load() noexcept {
   std::memcpy(&unwind, &symbol, sizeof unwind);
   void* frames[4];
   unwind(frames, 4);  // its first call allocates and reads files
-  tell_stacks_by(unwind, {__ehdr_start, _etext});
+  void* const known_symbol = ::dlsym(library, "stealth_unwind_known");
+  UnwindKnown* known = nullptr;
+  std::memcpy(&known, &known_symbol, sizeof known);
+  tell_stacks_by(unwind, {__ehdr_start, _etext}, known);
   g_library.store(Library::there, std::memory_order_release);
   begin();
 }

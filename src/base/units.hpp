@@ -23,6 +23,11 @@ inline constexpr std::size_t kMinAlignment = 16;
 }
 [[nodiscard]] constexpr std::size_t align_down(std::size_t n, std::size_t alignment) { return n & ~(alignment - 1); }
 [[nodiscard]] constexpr std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
+// Division by what stays the same, as a multiplication: exact as long as n * by < 2^40.
+[[nodiscard]] constexpr std::uint64_t reciprocal_of(std::size_t by) { return divide_up(std::size_t{1} << 40, by); }
+[[nodiscard]] constexpr std::uint32_t divide_by_reciprocal(std::size_t n, std::uint64_t reciprocal) {
+  return static_cast<std::uint32_t>(n * reciprocal >> 40);
+}
 // x * result == 1 modulo 2^64, for odd x: each step doubles the number of right bits.
 [[nodiscard]] constexpr std::uint64_t inverse_of(std::uint64_t x) {
   std::uint64_t inverse = x;

@@ -12,11 +12,8 @@ namespace stealth {
 namespace {
 
 constinit std::atomic<Unwind*> g_unwind{nullptr};
+constinit std::atomic<UnwindKnown*> g_unwind_known{nullptr};
 constinit std::atomic<void const*> g_own_begin{nullptr}, g_own_end{nullptr};
-
-bool is_own(void const* frame) noexcept {
-  return frame >= g_own_begin.load(std::memory_order_relaxed) && frame < g_own_end.load(std::memory_order_relaxed);
-}
 
 // Not where the loader's lock may be held by this thread, or its lists be half changed.
 bool may_unwind() noexcept { return t_thread.no_waits == 0 && g_outside.may_wait(); }
@@ -52,9 +49,16 @@ void wait_for_unwinding() noexcept {
 
 }  // namespace
 
-void tell_stacks_by(Unwind* unwind, Own own) noexcept {
+bool is_own_code(void const* frame) noexcept {
+  return frame >= g_own_begin.load(std::memory_order_relaxed) && frame < g_own_end.load(std::memory_order_relaxed);
+}
+
+bool stacks_are_told() noexcept { return g_unwind.load(std::memory_order_relaxed) != nullptr; }
+
+void tell_stacks_by(Unwind* unwind, Own own, UnwindKnown* known) noexcept {
   g_own_begin.store(own.begin, std::memory_order_relaxed);
   g_own_end.store(own.end, std::memory_order_relaxed);
+  g_unwind_known.store(known, std::memory_order_release);
   g_unwind.store(unwind, std::memory_order_release);
 }
 
@@ -66,9 +70,14 @@ std::uint32_t backtrace(void** frames, std::uint32_t most) noexcept {
   end_unwinding();
   std::uint32_t const depth = found < 0 ? 0 : static_cast<std::uint32_t>(found);
   std::uint32_t own = 0;
-  while (own < depth && is_own(frames[own])) ++own;
+  while (own < depth && is_own_code(frames[own])) ++own;
   std::memmove(frames, frames + own, (depth - own) * sizeof(void*));
   return depth - own;
+}
+
+int backtrace_known(void const* place, void** frames, void const** places, std::uint32_t most) noexcept {
+  UnwindKnown* const how = g_unwind_known.load(std::memory_order_acquire);
+  return how == nullptr ? 0 : how(place, frames, places, static_cast<int>(most));
 }
 
 void backtrace_fork_prepare() noexcept {

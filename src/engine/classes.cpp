@@ -40,7 +40,7 @@ bool add_small(std::size_t block, std::uint64_t most, std::uint64_t prealloc) {
   c.first_limit = blocks_worth(4 * kKiB, block);
   c.last_limit = blocks_worth(block <= kKiB ? 32 * kKiB : 16 * kKiB, block);
   c.batch = static_cast<std::uint32_t>(min(divide_up(kBatchBytes, block), kBatchBlocks));
-  c.inverse = ((std::uint64_t{1} << 40) + block - 1) / block;
+  c.inverse = reciprocal_of(block);
   c.twos = static_cast<std::uint8_t>(__builtin_ctz(c.block));
   c.odd_inverse = inverse_of(c.block >> c.twos);
   c.max = most;

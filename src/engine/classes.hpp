@@ -33,14 +33,12 @@ struct SizeClass {
   std::uint32_t batch;                    // blocks of another heap's slab that a thread collects
   std::uint8_t twos;                      // block's trailing zeros
   bool shared;            // has a max or prealloc: one heap behind a lock serves all threads, and its counts are exact
-  std::uint64_t inverse;  // ceil(2^40 / block): offset * inverse >> 40 is the block's index, for every offset in a slab
+  std::uint64_t inverse;  // reciprocal_of(block): exact for every offset in a slab
   std::uint64_t odd_inverse;  // (block >> twos) * odd_inverse == 1 modulo 2^64
   std::uint64_t max;          // blocks in use at most; 0: no limit
   std::uint64_t prealloc;     // blocks mapped and touched at start
 
-  [[nodiscard]] std::uint32_t index_of(std::size_t offset) const {
-    return static_cast<std::uint32_t>(offset * inverse >> 40);
-  }
+  [[nodiscard]] std::uint32_t index_of(std::size_t offset) const { return divide_by_reciprocal(offset, inverse); }
   // The index of the block that begins at an offset; where none does, more than any block's.
   [[nodiscard]] std::uint64_t exact_index_of(std::size_t offset) const {
     std::uint64_t const product = offset * odd_inverse;

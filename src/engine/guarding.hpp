@@ -25,7 +25,7 @@ struct Farewell {
 // A guarded pointer is one whose slot's word is guarded (is_guarded()). Whatever is wrong with one is reported, and
 // ends the process. Callers are in the slow path and hold no lock.
 struct Guard {
-  void (*deallocate)(void* p) noexcept;
+  void (*deallocate)(void* p, std::uint32_t word) noexcept;
   // What was asked for.
   std::size_t (*size_of)(void* p) noexcept;
 
@@ -34,12 +34,14 @@ struct Guard {
   void* (*allocate)(std::size_t size, std::size_t alignment, bool zeroed) noexcept = nullptr;
   // That it came by another door than malloc's.
   void (*came_by)(void* p, Door door) noexcept = nullptr;
-  // Whether what the caller says is so; p is any pointer, or null.
-  void (*leaves)(void* p, Farewell const& farewell) noexcept = nullptr;
+  // A free of which that is said; p is any pointer, or null. False: nothing has happened, for it is not guarded.
+  bool (*deallocate_as)(void* p, Farewell const& farewell) noexcept = nullptr;
   // A pointer that leads to no allocation is being freed: to be reported if it lies in guarded memory.
   void (*inside)(void* p) noexcept = nullptr;
   // A pointer that is not ours is being freed: to be reported if it cannot be anybody's.
   void (*foreign)(void* p) noexcept = nullptr;
+  // As allocate(), where that is quick; null: it is not. Then what else the slow path has to do comes first.
+  void* (*allocate_quickly)(std::size_t size, std::size_t alignment) noexcept = nullptr;
 };
 
 extern constinit std::atomic<Guard const*> g_guard;  // set once, before the first block is handed out

@@ -84,7 +84,7 @@ void free_in_range(void* p) {
   std::uint32_t const word = g_arena.owner_word(offset >> kSlotShift);
   if (word == 0) report_bad_free(p);
   std::uint32_t const c = list_in(word);
-  if (is_span(word)) return is_guarded(word) ? active_guard()->deallocate(p) : free_span(p, offset);
+  if (is_span(word)) return is_guarded(word) ? active_guard()->deallocate(p, word) : free_span(p, offset);
 
   SizeClass const& size_class = g_classes.classes[c];
   Slab* const slab = slab_at(offset >> kSlotShift, size_class);
@@ -169,6 +169,12 @@ __attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t
 }  // namespace
 
 void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
+  Guard const* const guard = active_guard();
+  if (guard != nullptr && guard->allocate_quickly != nullptr && !t_thread.busy &&
+      !g_guarded_are_deferred.load(std::memory_order_relaxed)) [[unlikely]] {
+    Busy const busy;
+    if (void* const block = guard->allocate_quickly(size, alignment); block != nullptr) return block;
+  }
   if (is_counted(size)) {
     if (void* const block = pop_counted(size); block != nullptr) return block;
   }
@@ -284,6 +290,9 @@ void slow_deallocate(void* p) noexcept {
     } else if (word > kWithoutId && (word ^ heap->id) >= kBinBytes) {
       if (free_to_batch(*heap, p, offset, word)) return;
       return free_to_new_batch(*heap, p, offset, word);
+    } else if (is_guarded(word) && !t_thread.busy) {
+      Busy const busy;
+      return active_guard()->deallocate(p, word);
     }
   }
   deallocate_elsewhere(p);
@@ -292,7 +301,7 @@ void slow_deallocate(void* p) noexcept {
 void slow_deallocate_as(void* p, Door door, std::size_t size, std::size_t alignment) noexcept {
   if (Guard const* const guard = serving_guard(); guard != nullptr && !t_thread.busy) {
     Busy const busy;
-    guard->leaves(p, {door, size, alignment});
+    if (guard->deallocate_as(p, {door, size, alignment})) return;
   }
   slow_deallocate(p);
 }

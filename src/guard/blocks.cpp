@@ -1,182 +1,29 @@
 // See blocks.hpp.
 #include "guard/blocks.hpp"
 
-#include <cstring>
 #include <utility>
 
 #include "engine/slow.hpp"
-#include "guard/canary.hpp"
+#include "guard/contents.hpp"
 #include "guard/lists.hpp"
 #include "guard/pages.hpp"
 #include "guard/reports.hpp"
 
 namespace stealth::guard {
 
-struct Info : Record {
-  Info* next;  // in quarantine; free in its slab; on its way to its heap
-};
-
-// `away` blocks are with the program, in quarantine or on their way there: carved == away + length of `free`.
-struct GuardedSlab : Run {
-  Heap* heap;
-  Info* free;
-  std::uint32_t carved, away;
-  std::uint32_t size_class;
-  bool listed;  // == free != null
-  bool has_guards;
-
-  [[nodiscard]] Info* infos() const noexcept { return reinterpret_cast<Info*>(g_arena.memory_of(this)); }
-};
-static_assert(sizeof(GuardedSlab) <= kRunStride);
-
 namespace {
 
-constexpr std::size_t kSlabBytes = kSlabSlots * kSlot;
-// Requests for nothing get addresses that cannot be touched.
-constexpr std::uint32_t kNothing = 0;
-constexpr std::size_t kGranules = (kMostBlock + kCanaryBytes) / kGranule + 1;
-// Freed blocks of a class that a heap keeps from being handed out.
-constexpr std::size_t kQuarantineBytes = 64 * kKiB;
-constexpr std::uint32_t kLeastQuarantine = 16, kMostQuarantine = 1024;
+// --- what a thread has at hand ---
 
-struct Shape {
-  std::uint32_t block, capacity, quarantine;
-  std::uint32_t first;    // where block 0 begins, in bytes from the slab's start
-  std::uint64_t inverse;  // as SizeClass::inverse
-};
+// More of a class in quarantine than its shape says goes back to the slabs by so many at once.
+std::uint32_t most_over(Shape const& shape) noexcept { return min(shape.quarantine / 4, 64u); }
 
-constinit Shape g_shapes[kMostClasses] = {};
-constinit std::uint8_t g_class_of[kGranules + 1] = {};
-GuardedSlab* slab_at(std::size_t slot) noexcept {
-  return static_cast<GuardedSlab*>(g_arena.run_at(slot & ~std::size_t{kSlabSlots - 1}));
-}
-
-char* block_at(GuardedSlab const* slab, std::uint32_t index) noexcept {
-  Shape const& shape = g_shapes[slab->size_class];
-  return g_arena.memory_of(slab) + shape.first + std::size_t{index} * shape.block;
-}
-
-GuardedSlab* slab_of(Info const* info) noexcept { return slab_at(g_arena.offset_of(info) >> kSlotShift); }
-std::uint32_t index_of(GuardedSlab const* slab, Info const* info) noexcept {
-  return static_cast<std::uint32_t>(info - slab->infos());
-}
-char* start_of(Info const* info) noexcept {
-  GuardedSlab const* const slab = slab_of(info);
-  return block_at(slab, index_of(slab, info));
-}
-
-// --- what stands in a block ---
-
-// A free one: zeros, and a canary.
-void clear(char* block, std::uint32_t bytes) noexcept {
-  std::memset(block, 0, bytes - kCanaryBytes);
-  fill_canary(block + bytes - kCanaryBytes, block + bytes);
-}
-
-char const* damage_in_free(char const* block, std::uint32_t bytes) noexcept {
-  char const* const written = written_in(block, bytes - kCanaryBytes);
-  return written != nullptr ? written : damage_in(block + bytes - kCanaryBytes, block + bytes);
-}
-
-void check_free(char const* block, Info const& info) noexcept {
-  if (char const* const damage = damage_in_free(block, info.block); damage != nullptr)
-    report_write_after_free(block, damage, info);
-}
-
-void check_around(GuardedSlab const* slab, std::uint32_t index, char const* block, Info const& info) noexcept {
-  if (char const* const damage = damage_in(block + info.size, block + info.block); damage != nullptr)
-    report_overflow(block, damage, info);
-  if (index == 0) return;  // an inaccessible page is before it
-  if (char const* const damage = damage_in(block - kCanaryBytes, block); damage != nullptr)
-    report_underflow(block, damage, info, block - info.block, &slab->infos()[index - 1]);
-}
-
-// --- slabs; the caller holds the heap's lock ---
-
-GuardedSlab* new_slab(Heap& heap, std::uint32_t c) noexcept {
-  auto* const slab = static_cast<GuardedSlab*>(g_arena.allocate(Zone::slabs, kSlabSlots, kSlabSlots));
-  if (slab == nullptr) return nullptr;
-  slab->heap = &heap;
-  slab->free = nullptr;
-  slab->carved = slab->away = 0;
-  slab->size_class = c;
-  slab->listed = false;
-  char* const first = g_arena.memory_of(slab) + g_shapes[c].first;
-  char* const end = g_arena.memory_of(slab) + kSlabBytes;
-  std::size_t const guard = guard_bytes();
-  if (c == kNothing) {
-    if (!close_pages(first - guard, static_cast<std::size_t>(end - first) + guard)) {
-      g_arena.free(slab);
-      return nullptr;
-    }
-    slab->has_guards = true;
-  } else {
-    slab->has_guards = close_pages(first - guard, guard);
-    if (slab->has_guards && !close_pages(end - guard, guard)) slab->has_guards = !open_pages(first - guard, guard, 1);
-  }
-  g_arena.set_owner(slab, kSlabSlots, kGuardedBlock);
-  return slab;
-}
-
-// False: it stays, for the kernel does not let it be used as a whole.
-bool give_back(GuardedSlab* slab) noexcept {
-  Shape const& shape = g_shapes[slab->size_class];
-  std::size_t const from = shape.first - guard_bytes();
-  if (slab->has_guards &&
-      !open_pages(g_arena.memory_of(slab) + from, kSlabBytes - from, slab->size_class == kNothing ? 1 : 2))
-    return false;
-  g_arena.set_owner(slab, kSlabSlots, 0);
-  g_arena.free(slab);
-  return true;
-}
-
-Outcome touch_bytes(GuardedSlab* slab, std::size_t from, std::size_t to, Charge& charge) noexcept {
-  bool const charged = g_arena.touch(slab, static_cast<std::uint32_t>(from / kPage),
-                                     static_cast<std::uint32_t>(divide_up(to, kPage)), charge);
-  return charged ? Outcome::done : Outcome::over_capacity;
-}
-
-Outcome carve(Heap& heap, BlockList& mine, std::uint32_t c, Charge& charge, Info*& info) noexcept {
-  if (mine.carving == nullptr) mine.carving = new_slab(heap, c);
-  GuardedSlab* const slab = mine.carving;
-  if (slab == nullptr) return Outcome::no_memory;
-  Shape const& shape = g_shapes[c];
-  std::uint32_t const index = slab->carved;
-  std::size_t const block = shape.first + std::size_t{index} * shape.block;
-  Outcome outcome = touch_bytes(slab, index * sizeof(Info), (index + 1) * sizeof(Info), charge);
-  if (outcome == Outcome::done && c != kNothing) outcome = touch_bytes(slab, block, block + shape.block, charge);
-  if (outcome != Outcome::done) return outcome;
-  info = &slab->infos()[index];
-  info->block = shape.block;
-  info->size = 0;
-  info->door = Door::malloc;
-  info->allocated_by = info->freed_by = kNoTrace;
-  info->enter(State::moving);
-  if (c != kNothing) clear(block_at(slab, index), shape.block);
-  __atomic_store_n(&slab->carved, slab->carved + 1, __ATOMIC_RELEASE);
-  ++slab->away;
-  if (slab->carved == shape.capacity) mine.carving = nullptr;
-  return Outcome::done;
-}
-
-// It has been in quarantine for long enough.
-void release(BlockList& mine, Info* info) noexcept {
-  GuardedSlab* const slab = slab_of(info);
-  info->next = slab->free;
-  slab->free = info;
-  if (!slab->listed) mine.partial.push_front(slab);
-  slab->listed = true;
-  if (--slab->away != 0 || slab == mine.carving || mine.partial.has_one()) return;
-  if (slab->size_class != kNothing) {
-    for (std::uint32_t i = 0; i < slab->carved; ++i) check_free(block_at(slab, i), slab->infos()[i]);
-  }
-  Heap& heap = *slab->heap;
-  mine.partial.remove(slab);
-  if (give_back(slab)) {
-    g_budget.own_freed(kSlabBytes, &heap.account);
-  } else {
-    mine.partial.push_back(slab);
-  }
+// Where its memory will be looked at before long.
+void expect(Info const* info, Shape const& shape) noexcept {
+  char const* const start = start_of(info, shape);
+  __builtin_prefetch(info, 1);
+  __builtin_prefetch(start, 1);
+  __builtin_prefetch(start + shape.block - 1, 1);
 }
 
 Info* take_oldest(BlockList& mine) noexcept {
@@ -187,144 +34,149 @@ Info* take_oldest(BlockList& mine) noexcept {
   return info;
 }
 
-void quarantine(Lists& lists, Info* info) noexcept {
-  std::uint32_t const c = slab_of(info)->size_class;
-  BlockList& mine = lists.blocks[c];
+__attribute__((noinline)) void put_back_oldest(Heap& heap, BlockList& mine, std::uint32_t keep) noexcept {
+  Hold hold(heap.lock);
+  while (mine.quarantined > keep && mine.oldest != nullptr) put_back(mine, take_oldest(mine));
+}
+
+void quarantine(Heap& heap, BlockList& mine, Shape const& shape, Info* info) noexcept {
   info->next = nullptr;
+  std::atomic_signal_fence(std::memory_order_release);
   (mine.newest == nullptr ? mine.oldest : mine.newest->next) = info;
   mine.newest = info;
-  if (++mine.quarantined > g_shapes[c].quarantine) release(mine, take_oldest(mine));
+  if (++mine.quarantined > shape.quarantine + most_over(shape)) [[unlikely]]
+    put_back_oldest(heap, mine, shape.quarantine);
 }
 
-void take_returned(Lists& lists) noexcept {
-  if (lists.returned.load(std::memory_order_relaxed) == nullptr) return;
+__attribute__((noinline)) void take_returned(Heap& heap, Lists& lists) noexcept {
   Info* info = lists.returned.exchange(nullptr, std::memory_order_acquire);
-  while (info != nullptr) quarantine(lists, std::exchange(info, info->next));
+  while (info != nullptr) {
+    std::uint32_t const c = slab_of(info)->size_class;
+    quarantine(heap, lists.blocks[c], g_shapes[c], std::exchange(info, info->next));
+  }
 }
 
-Outcome take(Heap& heap, Lists& lists, std::uint32_t c, Charge& charge, Info*& info) noexcept {
-  take_returned(lists);
-  BlockList& mine = lists.blocks[c];
-  if (GuardedSlab* const slab = mine.partial.front(); slab != nullptr) {
-    info = slab->free;
-    slab->free = info->next;
-    ++slab->away;
-    slab->listed = slab->free != nullptr;
-    if (!slab->listed) mine.partial.remove(slab);
-    return Outcome::done;
+// One that costs nothing; null: there is none.
+[[gnu::always_inline]] inline Info* take_at_hand(BlockList& mine, Shape const& shape) noexcept {
+  if (mine.quarantined > shape.quarantine) {
+    Info* const info = take_oldest(mine);
+    if (mine.oldest != nullptr) expect(mine.oldest, shape);
+    return info;
   }
+  Info* const info = mine.ready;
+  if (info == nullptr) return nullptr;
+  mine.ready = info->next;
+  if (mine.ready != nullptr) expect(mine.ready, shape);
+  return info;
+}
+
+// One attempt. The caller may have waited since the last one, and others have freed.
+Outcome try_to_take(Heap& heap, Lists& lists, std::uint32_t c, Charge& charge, Info*& info) noexcept {
+  BlockList& mine = lists.blocks[c];
+  if (lists.returned.load(std::memory_order_relaxed) != nullptr) take_returned(heap, lists);
+  if (info = take_at_hand(mine, g_shapes[c]); info != nullptr) return Outcome::done;
+  Hold hold(heap.lock);
+  make_ready(mine);
+  if (info = take_at_hand(mine, g_shapes[c]); info != nullptr) return Outcome::done;
   Outcome const outcome = carve(heap, mine, c, charge, info);
-  if (outcome == Outcome::done || mine.quarantined == 0) return outcome;
+  if (outcome == Outcome::done || mine.oldest == nullptr || charge.refusal == Refusal::idle_first) return outcome;
   info = take_oldest(mine);  // rather than to wait, or to refuse
   return Outcome::done;
 }
 
+__attribute__((noinline)) Outcome take(Heap& heap, Lists& lists, std::uint32_t c, std::size_t size,
+                                       Info*& info) noexcept {
+  return until_admitted(heap, {serving_class(size), &heap},
+                        [&](Charge& charge) { return try_to_take(heap, lists, c, charge, info); });
+}
+
 // --- from pointers ---
 
-Info& find(void* p) noexcept {
+struct Found {
+  GuardedSlab* slab;
+  std::uint32_t index;
+  Info& info;
+};
+
+[[gnu::always_inline]] inline Found find(void* p) noexcept {
   std::size_t const offset = g_arena.offset_of(p);
   GuardedSlab* const slab = slab_at(offset >> kSlotShift);
   Shape const& shape = g_shapes[slab->size_class];
   std::size_t const within = offset % kSlabBytes - shape.first;
   std::uint32_t const carved = __atomic_load_n(&slab->carved, __ATOMIC_ACQUIRE);
-  if (offset % kSlabBytes < shape.first || within >= std::size_t{carved} * shape.block)
+  if (offset % kSlabBytes < shape.first || within >= std::size_t{carved} * shape.block) [[unlikely]]
     report_never_given(p, shape.block);
-  auto const index = static_cast<std::uint32_t>(within * shape.inverse >> 40);
-  if (std::size_t{index} * shape.block != within) report_inside(p, block_at(slab, index), slab->infos()[index]);
-  return slab->infos()[index];
+  std::uint32_t const index = divide_by_reciprocal(within, shape.reciprocal);
+  Info& info = slab->infos()[index];
+  if (info.state.load(std::memory_order_relaxed) == State::unused) [[unlikely]]
+    report_never_given(p, shape.block);
+  if (std::size_t{index} * shape.block != within) [[unlikely]]
+    report_inside(p, block_at(slab, index), info);
+  return {slab, index, info};
 }
 
-std::uint32_t class_for(std::size_t size, std::size_t alignment) noexcept {
-  if (size == 0 && alignment <= kGranule) return kNothing;
-  std::uint32_t c = g_class_of[divide_up(max(size + kCanaryBytes, alignment), kGranule)];
-  while (c < kMostClasses && g_shapes[c].block % alignment != 0) ++c;
-  return g_shapes[c].block == 0 ? kMostClasses : c;
-}
-
-Shape shape_of(std::size_t block) noexcept {
-  std::size_t const guard = guard_bytes();
-  Shape shape = {};
-  shape.block = static_cast<std::uint32_t>(block);
-  shape.capacity = static_cast<std::uint32_t>((kSlabBytes - 2 * guard) / (block + sizeof(Info)));
-  auto const first_of = [&] { return align_up(shape.capacity * sizeof(Info), guard) + guard; };
-  while (first_of() + shape.capacity * block + guard > kSlabBytes) --shape.capacity;
-  shape.first = static_cast<std::uint32_t>(first_of());
-  shape.inverse = ((std::uint64_t{1} << 40) + block - 1) / block;
-  shape.quarantine = min(max(static_cast<std::uint32_t>(kQuarantineBytes / block), kLeastQuarantine), kMostQuarantine);
-  return shape;
-}
-
-}  // namespace
-
-void begin_blocks() noexcept {
-  g_shapes[kNothing] = shape_of(kGranule);
-  std::uint32_t c = kNothing;
-  for (std::size_t granule = 1; granule <= kGranules; ++granule) {
-    std::size_t const block = ladder_step(granule * kGranule);
-    if (c == kNothing || g_shapes[c].block != block) g_shapes[++c] = shape_of(block);
-    g_class_of[granule] = static_cast<std::uint8_t>(c);
-  }
-}
-
-bool is_block(std::size_t size, std::size_t alignment) noexcept {
-  return size <= kMostBlock && alignment <= kMostAlignment && class_for(size, alignment) != kMostClasses;
-}
-
-void* allocate_block(Heap& heap, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
-  std::uint32_t const c = class_for(size, alignment);
-  Lists* const lists = lists_of(heap);
-  if (lists == nullptr) return out_of_memory();
-  Trace const here = trace_here();
-  Info* info = nullptr;
-  Outcome const outcome = until_admitted(heap, {serving_class(size), &heap}, [&](Charge& charge) {
-    Hold hold(heap.lock);
-    return take(heap, *lists, c, charge, info);
-  });
-  if (outcome == Outcome::refused) return out_of_memory();
-  if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
-  char* const block = start_of(info);
-  if (info->state.load(std::memory_order_relaxed) == State::freed) {
-    if (c != kNothing) check_free(block, *info);
-    info->enter(State::moving);
-  }
+[[gnu::always_inline]] inline void* hand_out(Heap& heap, Lists& lists, std::uint32_t c, Info* info, std::size_t size,
+                                             bool zeroed, Trace here) noexcept {
+  Shape const& shape = g_shapes[c];
+  char* const block = start_of(info, shape);
+  if (c != kNothing) check_free(block, *info);
+  info->enter(State::moving);
   info->size = size;
   info->door = Door::malloc;
   info->allocated_by = here;
   info->freed_by = kNoTrace;
-  if (c != kNothing) {
-    if (!zeroed) fill_uninitialised(block, size);
-    // Up to its last word, which stands there always, and which those look at who free the next block.
-    fill_canary(block + size, block + info->block - kCanaryBytes);
-  }
+  if (c != kNothing) fill(block, shape.block, size, zeroed);
   info->enter(State::live);
-  count_guarded(heap, static_cast<std::int64_t>(info->block));
+  count_guarded(&heap, static_cast<std::int64_t>(shape.block));
+  lists.last = info;
+  lists.last_start = block;
   return block;
 }
 
-void free_block(void* p) noexcept {
-  Info& info = find(p);
-  GuardedSlab* const slab = slab_of(&info);
-  auto* const block = static_cast<char*>(p);
-  info.freed_by = trace_here();
-  if (slab->size_class != kNothing) {
-    check_around(slab, index_of(slab, &info), block, info);
-    std::memset(block, 0, info.block - kCanaryBytes);
+}  // namespace
+
+void* allocate_block_quickly(Heap& heap, std::uint32_t c, std::size_t size) noexcept {
+  auto* const lists = static_cast<Lists*>(heap.guarded);
+  if (lists == nullptr || lists->returned.load(std::memory_order_relaxed) != nullptr) return nullptr;
+  Info* const info = take_at_hand(lists->blocks[c], g_shapes[c]);
+  return info != nullptr ? hand_out(heap, *lists, c, info, size, false, trace_here(&lists->recent)) : nullptr;
+}
+
+void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
+  Lists* const lists = lists_of(heap);
+  if (lists == nullptr) return out_of_memory();
+  Info* info = nullptr;
+  Outcome const outcome = take(heap, *lists, c, size, info);
+  if (outcome == Outcome::refused) return out_of_memory();
+  if (outcome != Outcome::done) return pass_on(size, alignment, zeroed);
+  return hand_out(heap, *lists, c, info, size, zeroed, trace_here(&lists->recent));
+}
+
+void free_block(void* p, Farewell const& farewell) noexcept {
+  Found const found = find(p);
+  Info& info = found.info;
+  if (!take_leave(p, info, farewell)) return;
+  GuardedSlab* const slab = found.slab;
+  std::uint32_t const c = slab->size_class;
+  Heap* const own = t_thread.own != nullptr ? t_thread.own : own_heap();
+  info.freed_by = trace_here(recent_traces(own));
+  if (c != kNothing) {
+    auto* const block = static_cast<char*>(p);
+    check_around(slab->infos(), found.index, block, info);
+    clear(block, info.block);
   }
-  Heap* const own = own_heap();
-  count_guarded(own != nullptr ? *own : g_shared_heap, -static_cast<std::int64_t>(info.block));
+  count_guarded(own, -static_cast<std::int64_t>(info.block));
   info.enter(State::freed);
-  if (own != nullptr && slab->heap == own) {
-    Hold hold(own->lock);
-    quarantine(*static_cast<Lists*>(own->guarded), &info);
-  } else {
-    std::atomic<Info*>& returned = static_cast<Lists*>(slab->heap->guarded)->returned;
-    info.next = returned.load(std::memory_order_relaxed);
-    while (!returned.compare_exchange_weak(info.next, &info, std::memory_order_release, std::memory_order_relaxed)) {
-    }
+  auto& lists = *static_cast<Lists*>(slab->heap->guarded);
+  if (own != nullptr && slab->heap == own) [[likely]]
+    return quarantine(*own, lists.blocks[c], g_shapes[c], &info);
+  info.next = lists.returned.load(std::memory_order_relaxed);
+  while (
+      !lists.returned.compare_exchange_weak(info.next, &info, std::memory_order_release, std::memory_order_relaxed)) {
   }
 }
 
-Record& block_record(void* p) noexcept { return find(p); }
+Record& block_record(void* p) noexcept { return find(p).info; }
 
 void check_slab(std::size_t slot) noexcept {
   GuardedSlab const* const slab = slab_at(slot);
@@ -334,12 +186,12 @@ void check_slab(std::size_t slot) noexcept {
     Info const& info = slab->infos()[i];
     char const* const block = block_at(slab, i);
     State const state = info.state.load(std::memory_order_acquire);
-    bool const damaged = (state == State::live && damage_in(block + info.size, block + info.block) != nullptr) ||
-                         (state == State::freed && damage_in_free(block, info.block) != nullptr);
+    if (state == State::moving) continue;
+    bool const is_live = state == State::live;
+    bool const damaged = is_live ? !is_undamaged(block, info) : !is_clear(block, info.block);
     // Somebody may just have taken it, or given it back.
     if (!damaged || info.state.load(std::memory_order_acquire) != state) continue;
-    if (state == State::live) check_around(slab, i, block, info);
-    if (state == State::freed) check_free(block, info);
+    is_live ? check_around(slab->infos(), i, block, info) : check_free(block, info);
   }
 }
 

@@ -6,26 +6,37 @@
 // A block ends with canary bytes, at least eight, and so begins after its neighbour's. A freed one is zeroed, and stays
 // in quarantine until some hundreds of its size have been freed after it; when it is handed out again, or its slab goes
 // back, it must still be zero.
+//
+// What costs: allocation and free of a block by its heap's own thread take no lock, and touch the record, the block,
+// its neighbour's last word and one list.
 #pragma once
 
 #include "engine/heap.hpp"
+#include "guard/slabs.hpp"
 #include "guard/state.hpp"
 
 namespace stealth::guard {
 
-// A slab is so long and aligned to it, whatever its blocks are.
-inline constexpr std::uint32_t kSlabSlots = 16;
 // The largest request that is served from here, and to what it may be aligned.
 inline constexpr std::size_t kMostBlock = kMaxSmall;
 inline constexpr std::size_t kMostAlignment = kPage;
 
-void begin_blocks() noexcept;
-[[nodiscard]] bool is_block(std::size_t size, std::size_t alignment) noexcept;
-[[nodiscard]] void* allocate_block(Heap& heap, std::size_t size, std::size_t alignment, bool zeroed) noexcept;
+// The class that serves a request, or kNoBlockClass.
+[[nodiscard]] inline std::uint32_t block_class(std::size_t size, std::size_t alignment) noexcept {
+  return size <= kMostBlock && alignment <= kMostAlignment ? class_for(size, alignment) : kNoBlockClass;
+}
+[[nodiscard]] void* allocate_block(Heap& heap, std::uint32_t c, std::size_t size, std::size_t alignment,
+                                   bool zeroed) noexcept;
+// One that lies ready; null: none does.
+[[nodiscard]] void* allocate_block_quickly(Heap& heap, std::uint32_t c, std::size_t size) noexcept;
 // What is known of the one that begins there; dies where none does.
 [[nodiscard]] Record& block_record(void* p) noexcept;
-// Whose record the caller has moved.
-void free_block(void* p) noexcept;
+void free_block(void* p, Farewell const& farewell) noexcept;
+// Of what that heap has handed out last, if that begins there; null: it does not.
+[[nodiscard]] inline Record* last_block_of(Heap const* own, void const* p) noexcept {
+  auto const* const lists = own != nullptr ? static_cast<Lists const*>(own->guarded) : nullptr;
+  return lists != nullptr && lists->last_start == p ? lists->last : nullptr;
+}
 
 // Looks at all blocks of a slab, whatever they are in, while others are at work; dies at the first that is damaged.
 void check_slab(std::size_t slot) noexcept;

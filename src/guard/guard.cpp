@@ -25,23 +25,40 @@ bool Record::leave_live() noexcept {
 }
 
 namespace {
+constinit std::atomic<bool> g_doors_mix{false};
+}
 
-std::uint32_t word_of(void const* p) noexcept {
+bool take_leave_slowly(void const* p, Record& record, Farewell const& farewell, bool has_left) noexcept {
+  if (!has_left && !record.leave_live()) {
+    if (record.state.load(std::memory_order_relaxed) == State::moving) return false;
+    report_double_free(p, record);
+  }
+  if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
+    report_wrong_door(p, farewell.door, record);
+  if (farewell.size != Farewell::kUnknown && farewell.size != record.size) report_wrong_size(p, farewell.size, record);
+  if (farewell.alignment != 0 && reinterpret_cast<std::uintptr_t>(p) % farewell.alignment != 0)
+    report_wrong_alignment(p, farewell.alignment, record);
+  return true;
+}
+
+namespace {
+
+std::uint32_t map_word_of(void const* p) noexcept {
   std::size_t const offset = g_arena.offset_of(p);
   return g_arena.contains(offset) ? g_arena.owner_word(offset >> kSlotShift) : 0;
 }
 
-Record& record_of(void* p) noexcept { return word_of(p) == kGuardedBlock ? block_record(p) : span_record(p); }
+Record& record_of(void* p) noexcept { return map_word_of(p) == kGuardedBlock ? block_record(p) : span_record(p); }
 
 // Classes with a max or prealloc have counts that must be exact: they are served as without a guard.
 void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
-  Heap* const heap = own_heap();
+  Heap* const heap = t_thread.own != nullptr ? t_thread.own : own_heap();
   if (heap == nullptr || max(size, alignment) > kLargestSpan) return pass_on(size, alignment, zeroed);
   if (size <= kMaxSmall) {
-    std::uint32_t const c = serving_class(size);
-    if (c == 0) return pass_on(size, alignment, zeroed);
-    if (g_classes.classes[c].shared && g_classes.classes[c].block % alignment == 0) {
-      void* const block = stealth::allocate_block(c, alignment);
+    std::uint32_t const served_by = serving_class(size);
+    if (served_by == 0) return pass_on(size, alignment, zeroed);
+    if (g_classes.classes[served_by].shared && g_classes.classes[served_by].block % alignment == 0) {
+      void* const block = stealth::allocate_block(served_by, alignment);
       return block != nullptr && zeroed ? std::memset(block, 0, size) : block;
     }
   } else {
@@ -49,21 +66,30 @@ void* allocate(std::size_t size, std::size_t alignment, bool zeroed) noexcept {
     if (rule == nullptr) return pass_on(size, alignment, zeroed);
     if (rule->max != 0 || rule->prealloc != 0) return stealth::allocate_span(size, alignment, zeroed);
   }
-  return is_block(size, alignment) ? allocate_block(*heap, size, alignment, zeroed)
-                                   : allocate_span(*heap, size, alignment, zeroed);
+  std::uint32_t const c = block_class(size, alignment);
+  if (size <= kMaxSmall && alignment <= kMinAlignment) learn_quick_class(size, c);
+  return c != kNoBlockClass ? allocate_block(*heap, c, size, alignment, zeroed)
+                            : allocate_span(*heap, size, alignment, zeroed);
 }
 
-constinit std::atomic<bool> g_doors_mix{false};
+void* allocate_quickly(std::size_t size, std::size_t alignment) noexcept {
+  std::uint32_t const c = quick_class_for(size);
+  Heap* const heap = t_thread.own;
+  if (c == kNothing || alignment > kMinAlignment || heap == nullptr) return nullptr;
+  return allocate_block_quickly(*heap, c, size);
+}
 
-void deallocate(void* p) noexcept {
-  Record& record = record_of(p);
-  if (!record.leave_live()) {
-    if (record.state.load(std::memory_order_relaxed) == State::moving) return;
-    report_double_free(p, record);
-  }
-  if (record.door != Door::malloc && !g_doors_mix.load(std::memory_order_relaxed))
-    report_wrong_door(p, Door::malloc, record);
-  word_of(p) == kGuardedBlock ? free_block(p) : free_span(p);
+void free_as(void* p, std::uint32_t word, Farewell const& farewell) noexcept {
+  word == kGuardedBlock ? free_block(p, farewell) : free_span(p, farewell);
+}
+
+void deallocate(void* p, std::uint32_t word) noexcept { free_as(p, word, {}); }
+
+bool deallocate_as(void* p, Farewell const& farewell) noexcept {
+  std::uint32_t const word = map_word_of(p);
+  if (!is_guarded(word)) return false;
+  free_as(p, word, farewell);
+  return true;
 }
 
 std::size_t size_of(void* p) noexcept {
@@ -73,19 +99,11 @@ std::size_t size_of(void* p) noexcept {
 }
 
 void came_by(void* p, Door door) noexcept {
-  if (is_guarded(word_of(p))) record_of(p).door = door;
-}
-
-void leaves(void* p, Farewell const& farewell) noexcept {
-  if (p == nullptr || !is_guarded(word_of(p))) return;
-  Record& record = record_of(p);
-  if (record.state.load(std::memory_order_relaxed) != State::live) return;  // a double free, as will be seen
-  if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
-    report_wrong_door(p, farewell.door, record);
-  if (farewell.size != Farewell::kUnknown && farewell.size != record.size) report_wrong_size(p, farewell.size, record);
-  record.door = Door::malloc;  // as free() expects it
-  if (farewell.alignment != 0 && reinterpret_cast<std::uintptr_t>(p) % farewell.alignment != 0)
-    report_wrong_alignment(p, farewell.alignment, record);
+  if (Record* const last = last_block_of(t_thread.own, p); last != nullptr) {
+    last->door = door;
+  } else if (is_guarded(map_word_of(p))) {
+    record_of(p).door = door;
+  }
 }
 
 void inside(void* p) noexcept {
@@ -114,7 +132,8 @@ void foreign(void* p) noexcept {
   if (!search.mapped) report_foreign(p, "nothing is mapped there");
 }
 
-constinit Guard const kFull = {deallocate, size_of, allocate, came_by, leaves, inside, foreign};
+constinit Guard const kFull = {deallocate,    size_of, allocate, came_by,
+                               deallocate_as, inside,  foreign,  allocate_quickly};
 
 void begin(std::uint64_t seed) noexcept {
   constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;
@@ -125,7 +144,7 @@ void begin(std::uint64_t seed) noexcept {
 
 void begin_full(std::uint64_t seed) noexcept {
   begin(seed);
-  begin_blocks();
+  begin_slabs();
   static_cast<void>(map_traces());
   g_guard.store(&kFull, std::memory_order_release);
 }
@@ -157,7 +176,7 @@ void explain_access(void const* address) noexcept {
   if (active_guard() == nullptr || !g_arena.contains(offset)) return;
   char* start = nullptr;
   Record const* record = nullptr;
-  bool const is_block = word_of(address) == kGuardedBlock;
+  bool const is_block = map_word_of(address) == kGuardedBlock;
   bool const found = serving_guard() == nullptr ? is_block && find_sample(address, start, record)
                      : is_block                 ? find_block(address, start, record)
                                                 : find_span(address, start, record);
@@ -165,7 +184,7 @@ void explain_access(void const* address) noexcept {
   Trace touched_by = kNoTrace;
   if (!t_thread.busy) {
     Busy const busy;
-    touched_by = trace_here();
+    touched_by = trace_here(nullptr);
   }
   say_access(address, start, *record, touched_by);
 }

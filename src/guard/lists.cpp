@@ -7,15 +7,14 @@ namespace stealth::guard {
 
 namespace {
 
-constexpr std::size_t kChunk = 64 * kKiB, kSize = align_up(sizeof(Lists), 64);
+constexpr std::size_t kChunk = 256 * kKiB, kSize = align_up(sizeof(Lists), 64);
 // Where the next ones come from: address and bytes left of a chunk, in one word, since a lock would have to be known to
 // fork.
 constinit std::atomic<std::uintptr_t> g_next{0};
 
 }  // namespace
 
-Lists* lists_of(Heap& heap) noexcept {
-  if (heap.guarded != nullptr) return static_cast<Lists*>(heap.guarded);
+Lists* make_lists(Heap& heap) noexcept {
   std::uintptr_t next = g_next.load(std::memory_order_relaxed);
   while (next % kChunk != 0 && next % kChunk + kSize <= kChunk) {
     if (!g_next.compare_exchange_weak(next, next + kSize, std::memory_order_relaxed)) continue;

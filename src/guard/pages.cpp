@@ -32,8 +32,4 @@ bool open_pages(char* at, std::size_t bytes, int ranges) noexcept {
   return true;
 }
 
-void count_guarded(Heap& heap, std::int64_t bytes) noexcept {
-  heap.guarded_bytes.fetch_add(bytes, std::memory_order_relaxed);
-}
-
 }  // namespace stealth::guard

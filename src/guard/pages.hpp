@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "engine/heap.hpp"
 
@@ -16,11 +15,14 @@ namespace stealth::guard {
 // Undoes so many of those, all within these bytes.
 [[nodiscard]] bool open_pages(char* at, std::size_t bytes, int ranges) noexcept;
 
-// What is in memory that nobody has written: no pointer, no small number, and not zero.
-inline constexpr unsigned char kUninitialised = 0xA5;
-inline void fill_uninitialised(char* at, std::size_t bytes) noexcept { std::memset(at, kUninitialised, bytes); }
-
-// Bytes with the program, by whichever heap is at hand.
-void count_guarded(Heap& heap, std::int64_t bytes) noexcept;
+// Bytes with the program more, or less, by the thread's own heap; null: it has none.
+inline void count_guarded(Heap* own, std::int64_t bytes) noexcept {
+  if (own == nullptr) {
+    g_shared_heap.guarded_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  } else {
+    std::int64_t const now = own->guarded_bytes.load(std::memory_order_relaxed);
+    own->guarded_bytes.store(now + bytes, std::memory_order_relaxed);
+  }
+}
 
 }  // namespace stealth::guard

@@ -36,7 +36,7 @@ template <class... Parts>
   Report text;
   ((text << "stealth: ") << ... << parts) << '\n';
   if (record != nullptr) write_history(text, *record);
-  write_trace(text, "found by", trace_here());
+  write_trace(text, "found by", trace_here(nullptr));
   say(text);
   std::abort();
 }
@@ -69,6 +69,9 @@ void report_use(void const* p, Record const& record) noexcept {
 }
 
 void report_write_after_free(char const* start, char const* damage, Record const& record) noexcept {
+  if (record.state.load(std::memory_order_relaxed) == State::unused)
+    die(nullptr, "wild write: byte ", distance(start, damage), " of the block at ", hex(start), " (size class ",
+        record.block, "), which was never handed out, was changed");
   die(&record, "write after free: byte ", distance(start, damage), " of the freed block at ", hex(start), " of ",
       Size{record}, " was changed");
 }
@@ -87,7 +90,7 @@ void report_underflow(char const* start, char const* damage, Record const& recor
          << Size{*before} << '\n';
     write_history(text, record);
     write_trace(text, "the other allocated by", before->allocated_by);
-    write_trace(text, "found by", trace_here());
+    write_trace(text, "found by", trace_here(nullptr));
     say(text);
     std::abort();
   }

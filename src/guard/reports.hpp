@@ -12,6 +12,7 @@ namespace stealth::guard {
 [[noreturn]] void report_never_given(void const* p, std::uint32_t block) noexcept;
 // A freed allocation is used: asked for its size, resized.
 [[noreturn]] void report_use(void const* p, Record const& record) noexcept;
+// Of a block that is free, or that nobody has had yet.
 [[noreturn]] void report_write_after_free(char const* start, char const* damage, Record const& record) noexcept;
 // Bytes around an allocation are not as they were. `before`: those in front of it, which also end the one before, if
 // there is one.

@@ -111,7 +111,7 @@ Stretch before(Sample const& sample) noexcept {
 }
 Stretch beyond(Sample const& sample) noexcept {
   char* const end = sample.start + sample.size;
-  return {end, end + min(kCanaryReach, static_cast<std::size_t>(page_of(sample) + g_region.page - end))};
+  return {end, word_of(end + min(kCanaryReach, static_cast<std::size_t>(page_of(sample) + g_region.page - end)))};
 }
 
 std::uint64_t draw(std::uint32_t& random) noexcept {
@@ -133,10 +133,10 @@ void* allocate_sample(Heap& heap, std::size_t size, std::size_t block, std::size
   sample->allocated_by = trace_here_into(place);
   sample->freed_by = kNoTrace;
   fill_canary(before(*sample).from, before(*sample).to);
-  fill_uninitialised(sample->start, size);
+  fill_words(sample->start, word_of(sample->start + size + sizeof(Word) - 1), kUninitialised);
   fill_canary(beyond(*sample).from, beyond(*sample).to);
   sample->enter(State::live);
-  count_guarded(heap, static_cast<std::int64_t>(block));
+  count_guarded(&heap, static_cast<std::int64_t>(block));
   return sample->start;
 }
 
@@ -168,7 +168,7 @@ void check_around(Sample const& sample) noexcept {
     report_underflow(sample.start, damage, sample, nullptr, nullptr);
 }
 
-void free_sample(void* p) noexcept {
+void free_sample(void* p, std::uint32_t) noexcept {
   Sample& sample = sample_at(p);
   if (!sample.leave_live()) {
     if (sample.state.load(std::memory_order_relaxed) == State::moving) return;
@@ -177,7 +177,7 @@ void free_sample(void* p) noexcept {
   check_around(sample);
   sample.freed_by = trace_here_into(static_cast<std::uint32_t>(2 * (&sample - g_samples) + 1));
   Heap* const own = own_heap();
-  count_guarded(own != nullptr ? *own : g_shared_heap, -static_cast<std::int64_t>(sample.block));
+  count_guarded(own, -static_cast<std::int64_t>(sample.block));
   sample.is_closed = os::protect(page_of(sample), g_region.page);
   sample.enter(State::freed);
   Hold hold(g_shared_heap.lock);

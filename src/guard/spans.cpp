@@ -78,10 +78,15 @@ void give_back(GuardedSpan* span) noexcept {
 
 void check_around(GuardedSpan const* span) noexcept {
   char const* const end = span->start + span->record.size;
-  if (char const* const damage = damage_in(end, span->end()); damage != nullptr)
-    report_overflow(span->start, damage, span->record);
-  if (char const* const damage = damage_in(span->memory(), span->start); damage != nullptr)
-    report_underflow(span->start, damage, span->record, nullptr, nullptr);
+  if (!is_canary(end, span->end())) report_overflow(span->start, damage_in(end, span->end()), span->record);
+  if (!is_canary(span->memory(), span->start))
+    report_underflow(span->start, damage_in(span->memory(), span->start), span->record, nullptr, nullptr);
+}
+
+// With a lock that forks take: a child counts its pages.
+bool purge(Heap& heap, GuardedSpan const* span) noexcept {
+  Hold hold(heap.lock);
+  return g_arena.purge_pages(span, 0, static_cast<std::uint32_t>(span->slots * kPagesPerSlot));
 }
 
 // One attempt: a run, its pages charged. Leaves nothing behind when it fails.
@@ -99,7 +104,7 @@ Outcome make(Heap& heap, Layout const& layout, Charge& charge, GuardedSpan*& spa
 }  // namespace
 
 void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool zeroed) noexcept {
-  Trace const here = trace_here();
+  Trace const here = trace_here(recent_traces(&heap));
   Layout const layout = layout_of(size, alignment);
   GuardedSpan* span = nullptr;
   Outcome const outcome =
@@ -115,14 +120,17 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   span->record.allocated_by = here;
   span->record.freed_by = kNoTrace;
   auto const pages = static_cast<std::uint32_t>((layout.lead + layout.bytes) / kPage);
+  // All of it is about to be written: one call for what would be a fault for each page.
+  if (size <= kMostFilled && !os::may_be_filtered()) static_cast<void>(os::populate(span->memory(), span->bytes));
   if (size > kMostFilled) {
-    if (!g_arena.purge_pages(span, 0, pages)) std::memset(span->start, 0, size);
+    if (!purge(heap, span)) std::memset(span->start, 0, size);
     Charge again{.level = Level::over};
+    Hold hold(heap.lock);
     static_cast<void>(g_arena.touch(span, static_cast<std::uint32_t>(layout.lead / kPage), pages, again));
   } else if (zeroed) {
     std::memset(span->start, 0, size);
   } else {
-    fill_uninitialised(span->start, size);
+    fill_words(span->start, word_of(span->start + size + sizeof(Word) - 1), kUninitialised);
   }
   fill_canary(span->memory(), span->start);
   fill_canary(span->start + size, span->end());
@@ -130,23 +138,22 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   span->record.enter(State::live);
   if (words_of(span) == 2) static_cast<GuardedSpan*>(g_arena.run_at(g_arena.slot_of(span) + 1))->start = nullptr;
   g_arena.set_owner(span, words_of(span), kGuardedSpan);
-  count_guarded(heap, static_cast<std::int64_t>(span->bytes));
+  count_guarded(&heap, static_cast<std::int64_t>(span->bytes));
   return span->start;
 }
 
-// Whose record is being moved.
-void free_span(void* p) noexcept {
+void free_span(void* p, Farewell const& farewell) noexcept {
+  Record& record = span_record(p);
+  if (!take_leave(p, record, farewell)) return;
   GuardedSpan* const span = span_of(p);
-  Record& record = span->record;
-  record.freed_by = trace_here();
+  Heap* const own = own_heap();
+  record.freed_by = trace_here(recent_traces(own));
   check_around(span);
-  auto const pages = static_cast<std::uint32_t>(span->slots * kPagesPerSlot);
   bool const closed = close_pages(g_arena.memory_of(span), span->slots * kSlot);
   if (closed) ++span->ranges;
-  bool const purged = g_arena.purge_pages(span, 0, pages);
+  bool const purged = purge(own != nullptr ? *own : g_shared_heap, span);
   if (!purged && !closed) std::memset(span->start, 0, record.size);
-  Heap* const own = own_heap();
-  count_guarded(own != nullptr ? *own : g_shared_heap, -static_cast<std::int64_t>(span->bytes));
+  count_guarded(own, -static_cast<std::int64_t>(span->bytes));
   g_budget.freed(span->bytes, nullptr, own != nullptr ? &own->account : nullptr);
   record.enter(State::freed);
   Lists* const lists = own != nullptr ? lists_of(*own) : nullptr;

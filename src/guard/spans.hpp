@@ -14,8 +14,7 @@ namespace stealth::guard {
 [[nodiscard]] void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool zeroed) noexcept;
 // What is known of the one that begins there; dies where none does.
 [[nodiscard]] Record& span_record(void* p) noexcept;
-// Whose record the caller has moved.
-void free_span(void* p) noexcept;
+void free_span(void* p, Farewell const& farewell) noexcept;
 // Looks at the one that begins in a slot, if one does; dies if it is damaged.
 void check_span(std::size_t slot) noexcept;
 // The one that holds an address, or its pages around it: for reports. False: there is none.

@@ -13,10 +13,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/alone.hpp"
 #include "base/list.hpp"
 #include "base/mutex.hpp"
 #include "base/units.hpp"
-#include "pool/alone.hpp"
 #include "pool/region.hpp"
 #include "pool/slot_table.hpp"
 #include "stealth/buffer_pool.h"

@@ -1,4 +1,5 @@
-"""Programs that the caller of tools/bench names: when their output is compared, and when a number in it decides.
+"""Programs that the caller of tools/bench names: when their output is compared, and when a number in it decides; and
+settings that are for one build alone.
 
     bench_programs_test.py TOOLS_DIRECTORY
 """
@@ -11,7 +12,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, sys.argv.pop(1))
-from benchlib import loads, runner, session  # noqa: E402
+from benchlib import loads, runner, session, tree  # noqa: E402
 from benchlib.peers import REFERENCE, SUBJECT  # noqa: E402
 
 PEERS = {REFERENCE: None, SUBJECT: "ours.so"}
@@ -22,8 +23,10 @@ class Bench:
 
     def __init__(self, outputs):
         self.outputs = outputs
+        self.given = []
 
     def run(self, argv, preload, stdin, env, metric):
+        self.given.append((preload, env))
         return {"output": self.outputs[preload].pop(0), "stderr": "", "wall": 1.0, "cpu": 1.0, "user": 1.0,
                 "system": 0.0, "rss_kib": 1000, "faults": 10, "preempted": 0, "metrics": {}}
 
@@ -52,6 +55,24 @@ class Outputs(unittest.TestCase):
         load = loads.Load("mine", "", True, lambda b, s: ["true"])
         found = measure(load, {None: ["a", "b"], "ours.so": ["a"]})
         self.assertIn("wrong output", found["errors"][REFERENCE])
+
+
+class Settings(unittest.TestCase):
+    def test_are_for_the_build_that_they_name_alone(self):
+        bench = Bench({None: ["a"] * 3, "ours.so": ["a"]})
+        load = loads.Load("mine", "", True, lambda b, s: ["true"], env={"X": "1"})
+        runs = session.Session(bench, PEERS, [load], 1.0, own_env={SUBJECT: {"STEALTH_GUARD": "full"}})
+        runs.measure(1, type("Dice", (), {"sample": staticmethod(lambda things, count: list(things)[:count])}))
+        self.assertIn(("ours.so", {"X": "1", "STEALTH_GUARD": "full"}), bench.given)
+        self.assertIn((None, {"X": "1"}), bench.given)
+        self.assertNotIn((None, {"X": "1", "STEALTH_GUARD": "full"}), bench.given)
+
+    def test_are_read_as_name_variable_value(self):
+        self.assertEqual(tree.named_settings(["full=A=b=c", "full=D="], {"full": "x.so"}),
+                         {"full": {"A": "b=c", "D": ""}})
+        for wrong in ("full", "full=A", "other=A=b", "full==b"):
+            with self.assertRaises(SystemExit):
+                tree.named_settings([wrong], {"full": "x.so"})
 
 
 class Numbers(unittest.TestCase):

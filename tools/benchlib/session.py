@@ -13,8 +13,9 @@ class Session:
     """The runs of one call: which were made, and what went wrong. All are compared with the best peer, and with the
     baseline where there is one."""
 
-    def __init__(self, bench, peers, chosen, scale, by=None, baseline=None, own=()):
+    def __init__(self, bench, peers, chosen, scale, by=None, baseline=None, own=(), own_env=None):
         self.bench, self.peers, self.scale, self.baseline, self.own = bench, peers, scale, baseline, own
+        self.own_env = own_env or {}  # {peer: settings}
         self.loads = {}
         for load in chosen:
             entry = {'load': load, 'runs': {peer: [] for peer in peers}, 'errors': {}, 'failed_runs': [],
@@ -27,7 +28,8 @@ class Session:
 
     def run(self, entry, peer, number):
         load = entry['load']
-        result = self.bench.run(entry['argv'], self.peers[peer], entry['stdin'], load.env, load.metric)
+        result = self.bench.run(entry['argv'], self.peers[peer], entry['stdin'],
+                                {**load.env, **self.own_env.get(peer, {})}, load.metric)
         error = result.get('error')
         if not error and result['output'] != entry.setdefault('expected', result['output']) and not entry['varies']:
             error = 'wrong output'
@@ -65,6 +67,7 @@ class Session:
 
     def results(self):
         found = {'format': 2, 'baseline': self.baseline, 'peers': self.peers, 'own': list(self.own),
+                 'own_env': self.own_env,
                  'scale': self.scale, 'means': {},
                  'rounds': max((len(runs) for entry in self.usable() for runs in entry['runs'].values()), default=0),
                  'loads': {name: result_of(entry, self.baseline, self.own) for name, entry in self.loads.items()}}

@@ -41,3 +41,15 @@ def named_paths(pairs):
             fail(2, f'{pair}: not NAME=PATH; say for example --peer mimalloc=/usr/lib/libmimalloc.so')
         found.append((name, path))
     return found
+
+
+def named_settings(texts, names):
+    """NAME=VARIABLE=VALUE …, as --own-env takes them: {name: {variable: value}}. `names`: those that there are."""
+    found = {}
+    for text in texts:
+        name, variable, value = (text.split('=', 2) + ['', ''])[:3]
+        if name not in names or not variable or text.count('=') < 2:
+            fail(2, f'--own-env {text}: not NAME=VARIABLE=VALUE with the NAME of an --own; say for example '
+                    '--own full=PATH --own-env full=STEALTH_GUARD=full')
+        found.setdefault(name, {})[variable] = value
+    return found

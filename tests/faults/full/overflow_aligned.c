@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
   void* block = memalign(alignment, size);
   CHECK(aligned_to(block, alignment));
   accuse(block);
-  write_byte(block, (ptrdiff_t)size, 1);
+  write_byte(block, (ptrdiff_t)size, 120); /* no canary is even */
   free(block);
   return 0;
 }

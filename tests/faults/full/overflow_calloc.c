@@ -6,7 +6,7 @@ int main(void) {
   void* block = calloc(5, 20);
   CHECK(all_zero(block, 100));
   accuse(block);
-  write_byte(block, 100, 1);
+  write_byte(block, 100, 120); /* no canary is even */
   free(block);
   return 0;
 }

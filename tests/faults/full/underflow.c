@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
   keep(malloc(size));
   void* block = malloc(size);
   accuse(block);
-  write_byte(block, -atoi(argv[2]), 1);
+  write_byte(block, -atoi(argv[2]), 120); /* no canary is even */
   free(block);
   return 0;
 }
