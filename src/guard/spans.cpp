@@ -76,6 +76,12 @@ void give_back(GuardedSpan* span) noexcept {
   g_arena.free(span);
 }
 
+// Under a heap's lock, so that a fork finds what is charged to be what is held.
+bool purge_all(Heap& heap, GuardedSpan const* span) noexcept {
+  Hold hold(heap.lock);
+  return g_arena.purge_pages(span, 0, static_cast<std::uint32_t>(span->slots * kPagesPerSlot));
+}
+
 void check_around(GuardedSpan const* span) noexcept {
   char const* const end = span->start + span->record.size;
   if (char const* const damage = damage_in(end, span->end()); damage != nullptr)
@@ -116,6 +122,7 @@ void* allocate_span(Heap& heap, std::size_t size, std::size_t alignment, bool ze
   span->record.freed_by = kNoTrace;
   auto const pages = static_cast<std::uint32_t>((layout.lead + layout.bytes) / kPage);
   if (size > kMostFilled) {
+    Hold hold(heap.lock);
     if (!g_arena.purge_pages(span, 0, pages)) std::memset(span->start, 0, size);
     Charge again{.level = Level::over};
     static_cast<void>(g_arena.touch(span, static_cast<std::uint32_t>(layout.lead / kPage), pages, again));
@@ -140,12 +147,10 @@ void free_span(void* p) noexcept {
   Record& record = span->record;
   record.freed_by = trace_here();
   check_around(span);
-  auto const pages = static_cast<std::uint32_t>(span->slots * kPagesPerSlot);
   bool const closed = close_pages(g_arena.memory_of(span), span->slots * kSlot);
   if (closed) ++span->ranges;
-  bool const purged = g_arena.purge_pages(span, 0, pages);
-  if (!purged && !closed) std::memset(span->start, 0, record.size);
   Heap* const own = own_heap();
+  if (!purge_all(own != nullptr ? *own : g_shared_heap, span) && !closed) std::memset(span->start, 0, record.size);
   count_guarded(own != nullptr ? *own : g_shared_heap, -static_cast<std::int64_t>(span->bytes));
   g_budget.freed(span->bytes, nullptr, own != nullptr ? &own->account : nullptr);
   record.enter(State::freed);

@@ -249,8 +249,8 @@ FAULTS = [
     one('freed-span-stays-open', 'guard/spans.cpp', (GUARD, ROOM), 'a freed large block can be touched',
         'bool const closed = close_pages(g_arena.memory_of(span), span->slots * kSlot);', 'bool const closed = false;'),
     one('freed-span-stays-charged', 'guard/spans.cpp', (ROOM,), 'a freed large block keeps its pages',
-        'bool const purged = g_arena.purge_pages(span, 0, pages);',
-        'bool const purged = false;\n  static_cast<void>(pages);'),
+        '  return g_arena.purge_pages(span, 0, static_cast<std::uint32_t>(span->slots * kPagesPerSlot));',
+        '  static_cast<void>(span);\n  return false;'),
     one('spans-have-no-quarantine', 'guard/spans.cpp', (ROOM, GUARD), 'a freed large block is handed out at once',
         'kMostSpans = 256,', 'kMostSpans = 0,'),
 ]
