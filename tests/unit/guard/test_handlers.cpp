@@ -13,6 +13,9 @@ void free_while_busy(void* p) {
   deallocate(p);
 }
 
+// One that takes all of the slow path.
+void call_slowly() { deallocate(allocate(100'000)); }
+
 TEST(GuardHandlers, FreesAreDeferred) {
   std::uint64_t const live = test::live();
   for (std::size_t const size : {0u, 1u, 4u, 7u, 8u, 24u, 5000u, 100'000u}) {
@@ -20,7 +23,7 @@ TEST(GuardHandlers, FreesAreDeferred) {
     free_while_busy(block.at);
     EXPECT_TRUE(block.holds()) << size << ": written to";
     EXPECT_GT(test::live(), live) << size;
-    std::thread([] { deallocate(allocate(1)); }).join();
+    std::thread(call_slowly).join();
     EXPECT_EQ(test::live(), live) << size;
   }
   test::expect_sound();
@@ -31,20 +34,20 @@ TEST(GuardHandlers, ManyAtOnce) {
   std::vector<Owned> blocks = test::own_many(60, 4);
   for (Owned const& block : blocks) free_while_busy(block.at);
   for (Owned const& block : blocks) EXPECT_TRUE(block.holds());
-  deallocate(allocate(1));
+  call_slowly();
   EXPECT_EQ(test::live(), live);
   // There is no end of room, so these may stay; none is damaged, and none is freed twice.
   blocks = test::own_many(500, 4);
   for (Owned const& block : blocks) free_while_busy(block.at);
-  deallocate(allocate(1));
+  call_slowly();
   EXPECT_LE(test::live(), live + 500 * 16);
   test::expect_sound();
 }
 
 TEST(GuardHandlersDeathTest, ASecondFreeIsFoundLater) {
   void* const p = allocate(4);
-  EXPECT_EXIT((free_while_busy(p), free_while_busy(p), static_cast<void>(allocate(1))),
-              testing::KilledBySignal(SIGABRT), "^stealth: double free: 0x[0-9a-f]+ of 4 bytes");
+  EXPECT_EXIT((free_while_busy(p), free_while_busy(p), call_slowly()), testing::KilledBySignal(SIGABRT),
+              "^stealth: double free: 0x[0-9a-f]+ of 4 bytes");
   deallocate(p);
 }
 

@@ -13,11 +13,11 @@ using test::Owned;
 using test::start_guarded;
 
 // What a heap may keep of one size when all of it is free: quarantine (64 KiB of it, or 16), the slab that it carves
-// from and one to take from, each with its records. What is in quarantine keeps its slab: here blocks are freed in the
+// from and some to take from, each with its records. What is in quarantine keeps its slab: here blocks are freed in the
 // order in which they were handed out, so that these are few.
 constexpr std::uint64_t kSlabBytes = std::uint64_t{guard::kSlabSlots} * kSlot;
 constexpr std::uint64_t most_kept(std::size_t size) {
-  return max(64 * kKiB, 16 * (size + size / 4 + 16)) + 4 * kSlabBytes;
+  return max(64 * kKiB, 16 * (size + size / 4 + 16)) + 8 * kSlabBytes;
 }
 
 // How many of its size are freed before a freed block is handed out again.
