@@ -130,7 +130,7 @@ void report_written(void const* block) noexcept {
 }
 
 // Which of them it is shows where the chain leads back into itself, or to a block that is in the slab's own chain.
-void report_returned_twice(Slab const& slab, FreeBlock const* head) noexcept {
+void report_returned_twice(Slab const& slab, FreeBlock const* chain) noexcept {
   SizeClass const& c = g_classes.classes[slab.size_class];
   BlocksOf const blocks(slab, c);
   auto const is_among = [&](FreeBlock const* sought, FreeBlock const* first, std::uint32_t most) {
@@ -140,8 +140,9 @@ void report_returned_twice(Slab const& slab, FreeBlock const* head) noexcept {
     return false;
   };
   std::uint32_t before = 0;
+  FreeBlock const* const head = chain != nullptr ? chain : slab.free;
   for (FreeBlock const* at = head; before <= slab.carved && blocks.contain(at); at = at->next, ++before) {
-    bool const is_back = head != slab.free && is_among(at, slab.free, slab.chained());
+    bool const is_back = chain != nullptr && is_among(at, slab.free, slab.chained());
     if (is_back || is_among(at, head, before)) report_double_free(at, c.block);
   }
   die("double free: more blocks came back to the slab at ", hex(g_arena.memory_of(&slab)), " (size class ", c.block,

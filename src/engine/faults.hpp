@@ -17,8 +17,9 @@ namespace stealth {
 [[noreturn]] void report_bad_link(void const* holder, void const* link) noexcept;
 // A free block holds what libstealth has not written there.
 [[noreturn]] void report_written(void const* block) noexcept;
-// Of a chain of a slab's blocks, each of which is one: some come twice, or are free already.
-[[noreturn]] void report_returned_twice(Slab const& slab, FreeBlock const* head) noexcept;
+// Of a chain of a slab's blocks that come back to it, or, where that is null, of its own: some come twice, or are free
+// already.
+[[noreturn]] void report_returned_twice(Slab const& slab, FreeBlock const* chain) noexcept;
 
 // The blocks of a slab that were cut.
 class BlocksOf {

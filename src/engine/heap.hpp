@@ -176,8 +176,14 @@ struct Heap {
   void drain_queue() noexcept;
   [[nodiscard]] Slab* new_slab(std::uint32_t c) noexcept;
   void give_back(Slab* slab) noexcept;
-  [[nodiscard]] Slab* slab_of(FreeBlock const* link, std::uint32_t c) const noexcept;
-  [[nodiscard]] Slab* slab_of_head(std::uint32_t c) const noexcept;
+  struct Found {
+    Slab* slab = nullptr;
+    std::uintptr_t start = 0;  // of its memory
+  };
+  // What the map says of its slabs of a class.
+  [[nodiscard]] std::uint32_t word_of(std::uint32_t c) const noexcept { return id | c << kBinShift; }
+  [[nodiscard]] static Found find(FreeBlock const* link, SizeClass const& c, std::uint32_t word) noexcept;
+  [[nodiscard]] Found find_head(std::uint32_t c) const noexcept;
   std::uint32_t push_back(std::uint32_t c, std::uint32_t most) noexcept;
   void emptied(Slab* slab) noexcept;
   void unlist(Slab* slab) noexcept;

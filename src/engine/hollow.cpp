@@ -83,7 +83,7 @@ std::uint64_t free_units(Slab const& slab, SizeClass const& c) {
     if (!blocks.contain(block)) [[unlikely]]
       report_bad_link(before, block);
     if (to_come-- == 0) [[unlikely]]
-      report_returned_twice(slab, slab.free);
+      report_returned_twice(slab, nullptr);
     for (std::uint64_t left = units.of_block(units.index_of(block)); left != 0; left &= left - 1) {
       auto const u = static_cast<std::uint32_t>(__builtin_ctzll(left));
       if (u < count) --in_use[u];

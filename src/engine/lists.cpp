@@ -47,25 +47,24 @@ void Heap::overflow(std::uint32_t c) noexcept {
   overflowed += push_back(c, static_cast<std::uint32_t>(bin.limit / 2 - min(bin.room, 0)));
 }
 
-// The slab of what stood in a list of the class; null where that is no block of this heap's.
-Slab* Heap::slab_of(FreeBlock const* link, std::uint32_t c) const noexcept {
+// What stood in a list of the class: its slab, null where it is no block of this heap's.
+inline Heap::Found Heap::find(FreeBlock const* link, SizeClass const& c, std::uint32_t word) noexcept {
   std::size_t const offset = g_arena.offset_of(link);
-  if (!g_arena.contains(offset)) return nullptr;
-  std::size_t const slot = offset >> kSlotShift;
-  if (g_arena.owner_word(slot) != (id | c << kBinShift)) return nullptr;
-  Slab* const slab = slab_at(slot, g_classes.classes[c]);
-  return BlocksOf(*slab, g_classes.classes[c]).contain(link) ? slab : nullptr;
+  if (!g_arena.contains(offset) || g_arena.owner_word(offset >> kSlotShift) != word) return {};
+  std::size_t const within = within_slab(offset, c);
+  auto* const slab = static_cast<Slab*>(g_arena.run_at((offset - within) >> kSlotShift));
+  if (c.exact_index_of(within) >= slab->carved) return {};
+  return {slab, reinterpret_cast<std::uintptr_t>(link) - within};
 }
 
 // The same of the list's first, which may be there because the hot path takes what it finds: a link that was
 // overwritten, or a pointer that was no block when it was freed.
-Slab* Heap::slab_of_head(std::uint32_t c) const noexcept {
+Heap::Found Heap::find_head(std::uint32_t c) const noexcept {
   FreeBlock* const head = bins[c].head;
-  if (Slab* const slab = slab_of(head, c); slab != nullptr) [[likely]]
-    return slab;
+  if (Found const found = find(head, g_classes.classes[c], word_of(c)); found.slab != nullptr) [[likely]]
+    return found;
   std::size_t const offset = g_arena.offset_of(head);
-  if (g_arena.contains(offset) && g_arena.owner_word(offset >> kSlotShift) == (id | c << kBinShift))
-    report_bad_free(head);
+  if (g_arena.contains(offset) && g_arena.owner_word(offset >> kSlotShift) == word_of(c)) report_bad_free(head);
   report_bad_link(nullptr, head);
 }
 
@@ -74,40 +73,40 @@ Slab* Heap::slab_of_head(std::uint32_t c) const noexcept {
 std::uint32_t Heap::push_back(std::uint32_t c, std::uint32_t most) noexcept {
   Bin& bin = bins[c];
   SizeClass const& size_class = g_classes.classes[c];
+  std::uint32_t const word = word_of(c);
   std::uint32_t pushed = 0;
-  for (Slab* slab = bin.head != nullptr ? slab_of_head(c) : nullptr; slab != nullptr && pushed < most;) {
-    BlocksOf const blocks(*slab, size_class);
+  for (Found at = bin.head != nullptr ? find_head(c) : Found{}; at.slab != nullptr && pushed < most;) {
+    Slab* const slab = at.slab;
     FreeBlock const* const free_already = slab->free;
-    std::uint32_t const out = slab->blocks_out();  // no more can come back: so a list that has no end is found out
-    std::uint32_t const end = min(most - pushed, out);
+    std::uint32_t const carved = slab->carved;
+    std::uint32_t const end = min(most - pushed, carved);  // so a list that has no end is found out
     FreeBlock* const head = bin.head;
-    FreeBlock* tail = head;
-    FreeBlock* next = head->next;
+    FreeBlock *tail = head, *next = head->next;
     std::uint32_t count = 1;
-    for (; count < end && blocks.contain(next) && next != free_already; ++count) {
+    bool is_of_slab = false;
+    while (size_class.exact_index_of(reinterpret_cast<std::uintptr_t>(next) - at.start) < carved) {
+      is_of_slab = count == end || next == free_already;
+      if (is_of_slab) break;
       tail = next;
       next = next->next;
+      ++count;
     }
-    Slab* slab_of_next = nullptr;
-    if (next != nullptr) {
-      bool const is_of_slab = blocks.contain(next);
-      slab_of_next = is_of_slab ? slab : slab_of(next, c);
-      if (slab_of_next == nullptr) [[unlikely]]
-        report_bad_link(tail, next);
-      if (next == free_already) [[unlikely]]
-        report_double_free(next, size_class.block);
+    if (is_of_slab) {
       // Too many; or one twice in a row, or with another between.
-      if ((is_of_slab && count == out) || next == tail || next->next == tail) [[unlikely]]
+      if (count >= slab->blocks_out() || next == free_already || next == tail || next->next == tail) [[unlikely]]
         report_returned_twice(*slab, head);
+    } else if (next != nullptr) {
+      at = find(next, size_class, word);
+      if (at.slab == nullptr) [[unlikely]]
+        report_bad_link(tail, next);
+    } else {
+      at = {};
     }
-    if (head == free_already || count > out) [[unlikely]]
-      report_returned_twice(*slab, head);
     bin.head = next;
-    bin.room += static_cast<std::int32_t>(count);
     push_chain(slab, head, tail, count);
     pushed += count;
-    slab = slab_of_next;
   }
+  bin.room += static_cast<std::int32_t>(pushed);
   return pushed;
 }
 
@@ -117,7 +116,7 @@ void Heap::uncount(std::uint32_t c) noexcept {
   FreeBlock* tail = head;
   std::int32_t count = 1;
   for (; tail->next != nullptr; ++count) {
-    if (slab_of(tail->next, c) == nullptr) report_bad_link(tail, tail->next);
+    if (find(tail->next, g_classes.classes[c], word_of(c)).slab == nullptr) report_bad_link(tail, tail->next);
     tail = tail->next;
   }
   counted(c) = {};

@@ -155,8 +155,6 @@ void Heap::drain() noexcept {
     if (chain->count == 0 || chain->count > slab->carved || !is_block_at(chain->head, *slab, c) ||
         (chain->count == 1) != (head == chain)) [[unlikely]]
       report_written(chain);
-    if (chain->count > slab->blocks_out()) [[unlikely]]
-      report_returned_twice(*slab, head);
     before = chain;
     push_chain(slab, head, chain, chain->count);
   }

@@ -41,7 +41,7 @@ struct Slab : Run {
   // For other threads, while the owner carves on.
   [[nodiscard]] std::uint32_t carved_now() const { return __atomic_load_n(&carved, __ATOMIC_RELAXED); }
   [[nodiscard]] std::uint32_t free_blocks() const { return listed ? carved - countdown : hollow_blocks; }
-  [[nodiscard]] std::uint32_t blocks_out() const { return carved - free_blocks(); }
+  [[nodiscard]] std::uint32_t blocks_out() const { return listed ? countdown : carved - hollow_blocks; }
   [[nodiscard]] std::uint32_t chained() const { return free_blocks() - hollow_blocks; }  // in `free`
   [[nodiscard]] bool is_valid() const;
 };

@@ -70,8 +70,6 @@ Outcome take_shared(std::uint32_t c, Charge& charge, void*& block) {
 void free_shared(Slab* slab, FreeBlock* block, SizeClass const& c) {
   {
     Hold hold(g_shared_heap.lock);
-    if (slab->free == block) report_double_free(block, c.block);
-    if (slab->blocks_out() == 0) report_returned_twice(*slab, block);
     --g_shared_heap.bins[slab->size_class].room;
     g_shared_heap.push(slab, block);
   }
@@ -96,7 +94,7 @@ void free_in_range(void* p) {
   if (heap == nullptr) return defer_free(p);
   Hold hold(heap->lock);
   if (slab->heap == heap) {
-    if (slab->free == block || heap->bins[c].head == block) report_double_free(p, size_class.block);
+    if (heap->bins[c].head == block) report_double_free(p, size_class.block);
     heap->push(slab, block);
     heap->overflow(c);
   } else {

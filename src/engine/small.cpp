@@ -39,7 +39,7 @@ Slab* Heap::new_slab(std::uint32_t c) noexcept {
   slab->hollow = 0;
   slab_bytes += size_class.slots * kSlot;
   fresh_bytes += size_class.slots * kSlot;
-  g_arena.set_owner(slab, size_class.slots, id | c << kBinShift);
+  g_arena.set_owner(slab, size_class.slots, word_of(c));
   ++classes[c].slabs;
   return slab;
 }
@@ -97,7 +97,7 @@ Outcome Heap::refill(std::uint32_t c, Charge& charge, void*& block) noexcept {
   Bin& bin = bins[c];
   if (counted(c).head != nullptr) uncount(c);
   if (bin.head != nullptr) {  // a signal handler has freed one meanwhile, or sampling has ended
-    static_cast<void>(slab_of_head(c));
+    static_cast<void>(find_head(c));
     block = bin.head;
     bin.head = bin.head->next;
     ++bin.room;
@@ -175,19 +175,20 @@ void* Heap::take_larger(std::uint32_t c, std::size_t alignment) noexcept {
 }
 
 void Heap::push_chain(Slab* slab, FreeBlock* head, FreeBlock* tail, std::uint32_t count) noexcept {
+  std::uint32_t const out = slab->blocks_out();
+  if (head == slab->free || count > out) [[unlikely]]
+    report_returned_twice(*slab, head);
   tail->next = slab->free;
   slab->free = head;
   slab->looked_at = false;
   slab->pushed_tick = g_tick.load(std::memory_order_relaxed);
   HeapClass& mine = classes[slab->size_class];
   chained_bytes += std::uint64_t{count} * g_classes.classes[slab->size_class].block;
+  slab->countdown = out - count;
   if (!slab->listed) {
     slab->listed = true;
-    slab->countdown = slab->carved - slab->hollow_blocks - count;
     if (slab->hollow_blocks != 0) mine.hollow.remove(slab);
     mine.partial.push_front(slab);
-  } else {
-    slab->countdown -= count;
   }
   if (slab->countdown == 0 && !is_kept(slab)) emptied(slab);
 }
