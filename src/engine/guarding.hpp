@@ -42,6 +42,8 @@ struct Guard {
   void (*foreign)(void* p) noexcept = nullptr;
   // As allocate(), where that is quick; null: it is not. Then what else the slow path has to do comes first.
   void* (*allocate_quickly)(std::size_t size, std::size_t alignment) noexcept = nullptr;
+  // What a heap keeps for nobody goes back to the arena: `all` as in Heap::release_unused(), whose caller calls this.
+  void (*release)(Heap& heap, bool all) noexcept = nullptr;
 };
 
 extern constinit std::atomic<Guard const*> g_guard;  // set once, before the first block is handed out

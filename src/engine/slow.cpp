@@ -168,7 +168,7 @@ __attribute__((noinline)) void* allocate_elsewhere(std::size_t size, std::size_t
 
 void* slow_allocate(std::size_t size, std::size_t alignment) noexcept {
   Guard const* const guard = active_guard();
-  if (guard != nullptr && guard->allocate_quickly != nullptr && !t_thread.busy &&
+  if (guard != nullptr && guard->allocate_quickly != nullptr && !t_thread.busy && !flush_requested() &&
       !g_guarded_are_deferred.load(std::memory_order_relaxed)) [[unlikely]] {
     Busy const busy;
     if (void* const block = guard->allocate_quickly(size, alignment); block != nullptr) return block;

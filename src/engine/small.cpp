@@ -2,6 +2,7 @@
 // lock.
 #include "base/check.hpp"
 #include "engine/faults.hpp"
+#include "engine/guarding.hpp"
 #include "engine/hollow.hpp"
 
 namespace stealth {
@@ -240,6 +241,7 @@ void Heap::release_unused(bool with_bins) noexcept {
     }
   }
   if (with_bins) flush_span_lists();
+  if (guarded != nullptr) active_guard()->release(*this, with_bins);
   collecting = false;
 }
 

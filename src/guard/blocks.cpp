@@ -176,6 +176,21 @@ void free_block(void* p, Farewell const& farewell) noexcept {
   }
 }
 
+void release_blocks(Heap& heap, bool all) noexcept {
+  auto& lists = *static_cast<Lists*>(heap.guarded);
+  Info* info = lists.returned.exchange(nullptr, std::memory_order_acquire);
+  while (info != nullptr) {
+    BlockList& mine = lists.blocks[slab_of(info)->size_class];
+    put_back(mine, std::exchange(info, info->next));
+  }
+  if (!all) return;
+  for (BlockList& mine : lists.blocks) {
+    while (mine.oldest != nullptr) put_back(mine, take_oldest(mine));
+    mine.quarantined = 0;
+    while (mine.ready != nullptr) put_back(mine, std::exchange(mine.ready, mine.ready->next));
+  }
+}
+
 Record& block_record(void* p) noexcept { return find(p).info; }
 
 void check_slab(std::size_t slot) noexcept {

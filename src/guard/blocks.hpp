@@ -32,6 +32,9 @@ inline constexpr std::size_t kMostAlignment = kPage;
 // What is known of the one that begins there; dies where none does.
 [[nodiscard]] Record& block_record(void* p) noexcept;
 void free_block(void* p, Farewell const& farewell) noexcept;
+// What others have freed to the heap goes back to the slabs; with `all`, which is for who is alone with its lists, what
+// is in quarantine and ready, too. The caller holds its lock.
+void release_blocks(Heap& heap, bool all) noexcept;
 // Of what that heap has handed out last, if that begins there; null: it does not.
 [[nodiscard]] inline Record* last_block_of(Heap const* own, void const* p) noexcept {
   auto const* const lists = own != nullptr ? static_cast<Lists const*>(own->guarded) : nullptr;

@@ -132,8 +132,13 @@ void foreign(void* p) noexcept {
   if (!search.mapped) report_foreign(p, "nothing is mapped there");
 }
 
-constinit Guard const kFull = {deallocate,    size_of, allocate, came_by,
-                               deallocate_as, inside,  foreign,  allocate_quickly};
+void release(Heap& heap, bool all) noexcept {
+  release_blocks(heap, all);
+  if (all) release_spans(heap);
+}
+
+constinit Guard const kFull = {deallocate, size_of, allocate,         came_by, deallocate_as,
+                               inside,     foreign, allocate_quickly, release};
 
 void begin(std::uint64_t seed) noexcept {
   constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;

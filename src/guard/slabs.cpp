@@ -111,7 +111,7 @@ void give_back_empty(BlockList& mine) noexcept {
     if (!give_back(slab)) return mine.partial.push_back(slab);
     --mine.empty;
     --mine.slabs;
-    g_budget.own_freed(kSlabBytes, &heap.account);
+    g_budget.own_freed(kSlabBytes, heap.collecting ? nullptr : &heap.account);
   }
 }
 

@@ -76,6 +76,14 @@ void give_back(GuardedSpan* span) noexcept {
   g_arena.free(span);
 }
 
+void give_back_oldest(Lists& lists) noexcept {
+  auto* const oldest = static_cast<GuardedSpan*>(lists.spans.back());
+  lists.spans.remove(oldest);
+  --lists.span_count;
+  lists.span_bytes -= oldest->slots * kSlot;
+  give_back(oldest);
+}
+
 void check_around(GuardedSpan const* span) noexcept {
   char const* const end = span->start + span->record.size;
   if (!is_canary(end, span->end())) report_overflow(span->start, damage_in(end, span->end()), span->record);
@@ -162,13 +170,13 @@ void free_span(void* p, Farewell const& farewell) noexcept {
   lists->spans.push_front(span);
   ++lists->span_count;
   lists->span_bytes += span->slots * kSlot;
-  while (lists->span_count > kMostSpans || (lists->span_bytes > kMostSpanBytes && lists->span_count > 1)) {
-    auto* const oldest = static_cast<GuardedSpan*>(lists->spans.back());
-    lists->spans.remove(oldest);
-    --lists->span_count;
-    lists->span_bytes -= oldest->slots * kSlot;
-    give_back(oldest);
-  }
+  while (lists->span_count > kMostSpans || (lists->span_bytes > kMostSpanBytes && lists->span_count > 1))
+    give_back_oldest(*lists);
+}
+
+void release_spans(Heap& heap) noexcept {
+  auto& lists = *static_cast<Lists*>(heap.guarded);
+  while (lists.span_count != 0) give_back_oldest(lists);
 }
 
 Record& span_record(void* p) noexcept {

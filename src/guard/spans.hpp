@@ -15,6 +15,8 @@ namespace stealth::guard {
 // What is known of the one that begins there; dies where none does.
 [[nodiscard]] Record& span_record(void* p) noexcept;
 void free_span(void* p, Farewell const& farewell) noexcept;
+// Those in a heap's quarantine go back. The caller holds its lock.
+void release_spans(Heap& heap) noexcept;
 // Looks at the one that begins in a slot, if one does; dies if it is damaged.
 void check_span(std::size_t slot) noexcept;
 // The one that holds an address, or its pages around it: for reports. False: there is none.

@@ -155,4 +155,44 @@ TEST(GuardCapacity, ClassesWithAMaxAreServedAsWithout) {
   });
 }
 
+// At the capacity, what was freed to others' heaps is used before anybody waits or is refused.
+TEST(GuardCapacity, WhatWasFreedToOthersComesFirst) {
+  in_a_child([&] {
+    ASSERT_TRUE(start_guarded({.limits = capacity_of(kCapacity, 0, OnExhausted::enomem)}));
+    deallocate(allocate(1));  // a heap of its own, not the ended thread's
+    std::vector<Owned> blocks;
+    std::thread([&] { blocks = all_there_is(1000); }).join();
+    test::give_back(blocks);
+    EXPECT_EQ(test::live(), 0u);
+    blocks = all_there_is(5000);
+    EXPECT_GE(blocks.size() * 5000, kCapacity / 2);
+    test::give_back(blocks);
+  });
+}
+
+// The same of quarantine, of other sizes and of spans.
+TEST(GuardCapacity, QuarantineOfOtherSizesComesBeforeARefusal) {
+  in_a_child([&] {
+    constexpr std::uint64_t kLittle = 4 * kMiB;
+    ASSERT_TRUE(start_guarded({.limits = capacity_of(kLittle, 0, OnExhausted::enomem)}));
+    for (std::size_t size = 16; size <= kMaxSmall; size = ladder_step(size + 1)) {
+      std::vector<Owned> blocks = test::own_many(std::max<std::size_t>(64 * kKiB / size, 16), size - 8);
+      test::give_back(blocks);
+    }
+    EXPECT_EQ(test::live(), 0u);
+    void* const p = allocate(2 * kMiB);
+    EXPECT_NE(p, nullptr) << g_budget.held() << " bytes are held, and none is with the program";
+  });
+}
+TEST(GuardCapacity, QuarantineGivesItsAddresses) {
+  in_a_child([&] {
+    ASSERT_TRUE(start_guarded({.reservation = 64 * kMiB}));
+    for (int i = 0; i < 200; ++i) {
+      void* const p = allocate(kMiB);
+      ASSERT_NE(p, nullptr) << "request " << i << " with nothing else allocated";
+      deallocate(p);
+    }
+  });
+}
+
 }  // namespace

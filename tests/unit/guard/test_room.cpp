@@ -199,4 +199,25 @@ TEST(GuardRoom, WhatIsFreedToEndedThreadsDoesNotAddUp) {
   });
 }
 
+// --- what lies with nobody ---
+
+// A trim takes what was freed to a thread that calls nothing any more, living or ended.
+TEST(GuardRoom, TrimTakesWhatOthersHaveFreed) {
+  in_a_child([&] {
+    ASSERT_TRUE(start_guarded());
+    std::vector<Owned> blocks = test::own_many(8000, 1000);
+    std::thread([&] { test::give_back(blocks); }).join();
+    trim();
+    EXPECT_LE(g_budget.held(), most_kept(1000));
+  });
+  in_a_child([&] {
+    ASSERT_TRUE(start_guarded());
+    std::vector<Owned> blocks;
+    std::thread([&] { blocks = test::own_many(8000, 1000); }).join();
+    test::give_back(blocks);
+    trim();
+    EXPECT_LE(g_budget.held(), 2 * most_kept(1000));
+  });
+}
+
 }  // namespace
