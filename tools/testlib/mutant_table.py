@@ -62,7 +62,7 @@ REMOTE = [
 ]
 
 # What the slow path asks of links of free blocks, and of pointers, to find faults of the program.
-FAULTS = [
+LINKS = [
     one('refill-trusts-chain', 'engine/small.cpp', (ENGINE,), 'a slab\'s chain is handed out whatever its first link is',
         '    check_first_link(*slab, g_classes.classes[c]);\n    STEALTH_CHECK_FULL', '    STEALTH_CHECK_FULL'),
     one('list-trusts-links', 'engine/lists.cpp', (ENGINE,), 'a list goes back to its slabs wherever its links lead',
@@ -221,4 +221,4 @@ GROUPS = [
         '  owners[cell].store(by.word(), std::memory_order_seq_cst);\n  return true;'),
 ]
 
-TABLE = REMOTE + FAULTS + SLABS + PAGES + BUDGET + GROUPS
+TABLE = REMOTE + LINKS + SLABS + PAGES + BUDGET + GROUPS
