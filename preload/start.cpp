@@ -53,19 +53,23 @@ constinit int g_owning_process = 0;
 
 // --- what the engine asks of the outside ---
 
+// The next allocator's, if anybody's.
+void* foreign(void* p) noexcept {
+  if (Guard const* const guard = serving_guard(); guard != nullptr) guard->foreign(p);
+  return p;
+}
+
 void outside_deallocate(void* p) noexcept {
   if (p == nullptr) return;
-  if (bootstrap::owns(p)) return bootstrap::deallocate(p);
-  if (Guard const* const guard = serving_guard(); guard != nullptr) guard->foreign(p);
-  next::deallocate(p);
+  bootstrap::owns(p) ? bootstrap::deallocate(p) : next::deallocate(foreign(p));
 }
 
 std::size_t outside_usable_size(void* p) noexcept {
-  return bootstrap::owns(p) ? bootstrap::usable_size(p) : next::usable_size(p);
+  return bootstrap::owns(p) ? bootstrap::usable_size(p) : next::usable_size(foreign(p));
 }
 
 void* outside_reallocate(void* p, std::size_t size) noexcept {
-  if (!bootstrap::owns(p)) return next::reallocate(p, size);
+  if (!bootstrap::owns(p)) return next::reallocate(foreign(p), size);
   std::size_t const old_size = bootstrap::usable_size(p);
   if (size <= old_size) return p;
   void* const fresh = allocate_aligned(size, kMinAlignment);
