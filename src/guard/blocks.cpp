@@ -188,6 +188,7 @@ void release_blocks(Heap& heap, bool all) noexcept {
     while (mine.oldest != nullptr) put_back(mine, take_oldest(mine));
     mine.quarantined = 0;
     while (mine.ready != nullptr) put_back(mine, std::exchange(mine.ready, mine.ready->next));
+    retire_carving(mine);
   }
 }
 

@@ -115,6 +115,14 @@ void give_back_empty(BlockList& mine) noexcept {
   }
 }
 
+// All of its blocks are free.
+void emptied(BlockList& mine, GuardedSlab* slab) noexcept {
+  mine.partial.remove(slab);
+  mine.partial.push_back(slab);
+  ++mine.empty;
+  give_back_empty(mine);
+}
+
 }  // namespace
 
 void begin_slabs() noexcept {
@@ -178,11 +186,14 @@ void put_back(BlockList& mine, Info* info) noexcept {
   slab->free = info;
   if (!slab->listed) mine.partial.push_front(slab);
   slab->listed = true;
-  if (--slab->away != 0 || slab == mine.carving) return;
-  mine.partial.remove(slab);
-  mine.partial.push_back(slab);
-  ++mine.empty;
-  give_back_empty(mine);
+  if (--slab->away == 0 && slab != mine.carving) emptied(mine, slab);
+}
+
+void retire_carving(BlockList& mine) noexcept {
+  GuardedSlab* const slab = mine.carving;
+  if (slab == nullptr || slab->away != 0 || slab->carved == 0) return;
+  mine.carving = nullptr;
+  emptied(mine, slab);
 }
 
 }  // namespace stealth::guard

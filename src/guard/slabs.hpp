@@ -88,5 +88,7 @@ inline void learn_quick_class(std::size_t size, std::uint32_t c) noexcept {
 void make_ready(BlockList& mine) noexcept;
 // It has been in quarantine for long enough.
 void put_back(BlockList& mine, Info* info) noexcept;
+// If the slab that is being carved has no block away, it is as good as any other.
+void retire_carving(BlockList& mine) noexcept;
 
 }  // namespace stealth::guard
