@@ -1,4 +1,4 @@
-/* free_foreign stack|data|nothing|thread: free of what no allocator gave. */
+/* free_foreign stack|data|nothing|thread|usable_size|realloc: free of what no allocator gave, or a question about it. */
 #include <pthread.h>
 
 #include "../fault.h"
@@ -25,6 +25,12 @@ int main(int argc, char** argv) {
   } else {
     void* wrong = strcmp(argv[1], "data") == 0 ? (void*)data : (void*)(uintptr_t)0x123450;
     accuse(wrong);
+    if (strcmp(argv[1], "usable_size") == 0) {
+      return malloc_usable_size(wrong) == 1;
+    }
+    if (strcmp(argv[1], "realloc") == 0) {
+      wrong = realloc(wrong, 100);
+    }
     free(wrong);
   }
   return 0;
