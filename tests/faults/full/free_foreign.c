@@ -1,4 +1,5 @@
-/* free_foreign stack|data|nothing|thread|usable_size|realloc: free of what no allocator gave, or a question about it. */
+/* free_foreign stack|data|nothing|thread|usable_size|realloc: free of what no allocator gave, or a question about it.
+ */
 #include <pthread.h>
 
 #include "../fault.h"
