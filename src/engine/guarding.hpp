@@ -23,7 +23,7 @@ struct Farewell {
 };
 
 // A guarded pointer is one whose slot's word is guarded (is_guarded()). Whatever is wrong with one is reported, and
-// ends the process. Callers are in the slow path and hold no lock.
+// ends the process. Callers are in the slow path and, but for release(), hold no lock.
 struct Guard {
   void (*deallocate)(void* p, std::uint32_t word) noexcept;
   // What was asked for.
@@ -42,7 +42,8 @@ struct Guard {
   void (*foreign)(void* p) noexcept = nullptr;
   // As allocate(), where that is quick; null: it is not. Then what else the slow path has to do comes first.
   void* (*allocate_quickly)(std::size_t size, std::size_t alignment) noexcept = nullptr;
-  // What a heap keeps for nobody goes back to the arena: `all` as in Heap::release_unused(), whose caller calls this.
+  // By Heap::release_unused(), with the heap's lock held: what the heap keeps for nobody goes back to the arena; with
+  // `all`, for who is alone with them, what is in its lists, too.
   void (*release)(Heap& heap, bool all) noexcept = nullptr;
 };
 

@@ -67,7 +67,8 @@ void windows_fork_in_child() noexcept;
 // What was drawn before is void: somebody samples who did not, or no longer does.
 void draw_anew() noexcept;
 // From the thread's list of the size, which is counted whole and becomes the one that malloc looks at, or of spans.
-// Null: there is none, or a sample is due, or more; nothing has happened. The caller is not busy, or it is null.
+// Null, and nothing has happened: there is none, a sample is due in it, or the thread is busy or called in; then comes
+// allocate_counted().
 [[nodiscard]] void* pop_counted(std::size_t size) noexcept;
 // The same where it takes more: a block of a class, and some more into the list that malloc looks at.
 [[nodiscard]] void* allocate_counted(std::uint32_t c, std::size_t size, std::size_t alignment) noexcept;

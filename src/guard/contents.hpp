@@ -1,5 +1,6 @@
 // What stands in a guarded block: in a live one the program's bytes, and canaries from there to its end; in a free one
-// zeros and the last eight canary bytes. And what is said where it does not.
+// zeros and the last eight canary bytes. A block's last word stands there from when it was carved, and nobody writes it
+// again: who frees the next block looks at it. And what is said where it does not.
 #pragma once
 
 #include <cstring>
@@ -9,8 +10,6 @@
 #include "guard/slabs.hpp"
 
 namespace stealth::guard {
-
-// A block's last word stands there from when it was carved: nobody writes it, for who frees the next block looks at it.
 
 // A free one. Short ones without a call, which would take longer than the work.
 inline void clear(char* block, std::uint32_t bytes) noexcept {

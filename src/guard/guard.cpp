@@ -137,8 +137,15 @@ void release(Heap& heap, bool all) noexcept {
   if (all) release_spans(heap);
 }
 
-constinit Guard const kFull = {deallocate, size_of, allocate,         came_by, deallocate_as,
-                               inside,     foreign, allocate_quickly, release};
+constinit Guard const kFull = {.deallocate = deallocate,
+                               .size_of = size_of,
+                               .allocate = allocate,
+                               .came_by = came_by,
+                               .deallocate_as = deallocate_as,
+                               .inside = inside,
+                               .foreign = foreign,
+                               .allocate_quickly = allocate_quickly,
+                               .release = release};
 
 void begin(std::uint64_t seed) noexcept {
   constexpr std::uint64_t kNoZero = 0x0101'0101'0101'0101u;

@@ -20,8 +20,8 @@ struct BlockList {
   std::uint32_t quarantined;  // == length of that list, but where a fork came in between: one more or less
   Info* ready;                // to be handed out: free ones, checked then, and such as nobody has had
   GuardedSlab* carving;
-  List<GuardedSlab> partial;   // slabs with free blocks; those without others last
-  std::uint32_t slabs, empty;  // all, and those without others, but for `carving`
+  List<GuardedSlab> partial;   // slabs with free blocks; those with no block away last
+  std::uint32_t slabs, empty;  // all; and those of them with no block away, but for `carving`
 };
 
 struct Lists {

@@ -56,8 +56,9 @@ void report_double_free(void const* p, Record const& record) noexcept {
 
 void report_inside(void const* p, char const* start, Record const& record) noexcept {
   char const* const what = record.state.load(std::memory_order_relaxed) == State::live ? "" : "freed ";
-  die(&record, "invalid free: ", hex(p), " is ", distance(start, p), " bytes inside the ", what, "block at ",
-      hex(start), " of ", Size{record});
+  bool const is_before = static_cast<char const*>(p) < start;
+  die(&record, "invalid free: ", hex(p), " is ", is_before ? distance(p, start) : distance(start, p),
+      is_before ? " bytes before the " : " bytes inside the ", what, "block at ", hex(start), " of ", Size{record});
 }
 
 void report_never_given(void const* p, std::uint32_t block) noexcept {

@@ -27,7 +27,7 @@ struct Region {
   char* first;
   std::size_t page;  // the system's
   std::uint32_t samples;
-  bool failed;  // to be made
+  bool failed;  // could not be made, and is not tried again
 };
 
 // Under g_shared_heap's lock, which forks take: the region's making, and which one is next. Those that were never used
@@ -155,7 +155,7 @@ Sample* nearest(void const* address) noexcept {
 
 Sample& sample_at(void* p) noexcept {
   Sample* const sample = nearest(p);
-  if (sample == nullptr) report_never_given(p, 0);
+  if (sample == nullptr) report_never_given(p, static_cast<std::uint32_t>(g_region.page));
   if (p != sample->start) report_inside(p, sample->start, *sample);
   return *sample;
 }
@@ -195,8 +195,8 @@ void reopened() noexcept {
   if (windows.fetch_add(1, std::memory_order_relaxed) + 1 == kWindowsBeforeStacks) g_want_stacks();
 }
 
-constinit Guard const kSamples = {free_sample, size_of};
-constinit GuardSampler const kSampler = {draw, allocate_sample, reopened};
+constinit Guard const kSamples = {.deallocate = free_sample, .size_of = size_of};
+constinit GuardSampler const kSampler = {.draw = draw, .allocate = allocate_sample, .reopened = reopened};
 
 }  // namespace
 

@@ -10,7 +10,7 @@ namespace stealth::guard {
 
 // Mean bytes from one to the next while they are drawn.
 inline constexpr std::uint64_t kSampleInterval = 256 * kKiB;
-// Pages for them, at most. What is known of them takes a few KiB more.
+// Pages for them, at most. What is known of them takes some 60 KiB more.
 inline constexpr std::size_t kSampleBytes = 768 * kKiB;
 inline constexpr std::uint32_t kMostSamples = kSampleBytes / kPage;
 

@@ -17,7 +17,7 @@ enum class State : std::uint8_t { unused, moving, live, freed };
 struct Record {
   std::atomic<State> state;
   Door door;
-  std::uint32_t block;  // bytes from this one's start to the next one's; 0: a span
+  std::uint32_t block;  // of its size class: bytes from a block's start to the next one's; 0: a span
   std::size_t size;     // as asked for
   Trace allocated_by, freed_by;
 

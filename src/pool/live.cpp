@@ -103,7 +103,10 @@ stealth_error change(config::Config& settings, std::string_view name, std::strin
   }
   bool const is_profile = setting->variable == "STEALTH_PROFILE";
   if (is_profile && g_profile_each == nullptr && settings.profile.interval != 0) {
-    why.add(setting->variable).add("='").add_escaped(value, 96).add("': no effect yet in this version; leave it at ");
+    why.add(setting->variable)
+        .add("='")
+        .add_escaped(value, 96)
+        .add("': no effect without libstealth.so preloaded; leave it at ");
     why.add(setting->default_value);
     return STEALTH_NOT_SUPPORTED;
   }

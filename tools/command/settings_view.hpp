@@ -39,7 +39,7 @@ EnvironmentView view_environment(char const* const* environment);
 // One setting's value in `config`, as the parser takes it.
 std::string print_value(config::Setting const& setting, config::Config const& config);
 
-// Changes `config`, or fails with the parser's line (usage), also where this version does not act on the value.
+// Changes `config`, or fails with the parser's line (usage).
 void set_or_fail(config::Config& config, std::string_view name, std::string_view value);
 
 // Values that complete a word: those that the accepted text names and the parser takes.

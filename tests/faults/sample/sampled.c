@@ -9,33 +9,25 @@ static int is_sampled(void* block) { return malloc_usable_size(block) == SIZE; }
 static int ends_page(const void* block) { return address_of(block) % PAGE == (PAGE - SIZE) / 16 * 16; }
 static int begins_page(const void* block) { return address_of(block) % PAGE == 0; }
 
-/* They are drawn while a few lists are counted, and again after a rest, once the slow path has been met some times. */
-static void meet_slow_path(void) {
-  static void* blocks[4000];
-  for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i) {
-    blocks[i] = malloc(SIZE);
-  }
-  for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i) {
-    free(blocks[i]);
-  }
-}
-
+/* They are drawn while a few lists are counted, and again after a rest of up to a second, once the slow path has been
+ * met some times: so many blocks at once find their lists empty. */
 static void* get_sampled(int (*is_wanted)(const void*)) {
-  for (int i = 0; i < 20000; ++i) {
-    for (int j = 0; j < 1000; ++j) {
-      void* block = malloc(SIZE);
-      if (is_sampled(block) && is_wanted(block)) {
-        return block;
-      }
-      free(block);
+  static void* blocks[4000];
+  void* found = NULL;
+  for (double end = seconds_now() + 100; found == NULL && seconds_now() < end;) {
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i) {
+      blocks[i] = malloc(SIZE);
     }
-    meet_slow_path();
-    if (i % 100 == 99) {
-      usleep(1000);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i) {
+      if (found == NULL && is_sampled(blocks[i]) && is_wanted(blocks[i])) {
+        found = blocks[i];
+      } else {
+        free(blocks[i]);
+      }
     }
   }
-  CHECK(0 == 1); /* one was sampled */
-  return NULL;
+  CHECK(found != NULL); /* one was sampled */
+  return found;
 }
 
 int main(int argc, char** argv) {
@@ -44,7 +36,7 @@ int main(int argc, char** argv) {
   const char* fault = argv[1];
   int at_end = strncmp(fault, "overflow", 8) == 0 || strcmp(fault, "underflow_written") == 0;
   char* block = get_sampled(at_end ? ends_page : begins_page);
-  accuse(strcmp(fault, "free_inside") == 0 ? block + 16 : block);
+  accuse(strcmp(fault, "free_inside") == 0 ? block + 16 : strcmp(fault, "underflow_free") == 0 ? block - 16 : block);
   if (strcmp(fault, "use_after_free") == 0) {
     free(block);
     return read_byte(block, 7);
@@ -67,6 +59,8 @@ int main(int argc, char** argv) {
     free(block);
   } else if (strcmp(fault, "free_inside") == 0) {
     free(block + 16);
+  } else if (strcmp(fault, "underflow_free") == 0) {
+    free(block - 16);
   } else if (strcmp(fault, "usable_size") == 0) {
     free(block);
     printf("%zu\n", malloc_usable_size(block));

@@ -16,18 +16,16 @@ void write_at(char* at) {
   *byte = static_cast<char>(~*byte);
 }
 
-// Two neighbours, the first of which lies before the other; as the first blocks of a size in a new thread's slab.
+// Two neighbours, the first of which lies before the other.
 struct Pair {
   char *first, *second;
 };
 Pair neighbours(std::size_t size) {
   auto* const one = static_cast<char*>(allocate(size));
-  for (;;) {
-    auto* const other = static_cast<char*>(allocate(size));
-    if (other == nullptr) return {};
-    if (other - one > 0 && other - one < static_cast<std::ptrdiff_t>(2 * size + 32)) return {one, other};
-    return neighbours(size);
-  }
+  auto* const other = static_cast<char*>(allocate(size));
+  if (other == nullptr) return {};
+  bool const are_neighbours = other - one > 0 && other - one < static_cast<std::ptrdiff_t>(2 * size + 32);
+  return are_neighbours ? Pair{one, other} : neighbours(size);
 }
 
 class GuardReportsDeathTest : public testing::Test {
@@ -186,9 +184,8 @@ TEST(GuardExplains, WhereAnAccessWas) {
             "stealth: overflow: access to " + text_of(span + 100'000) + ", 1 bytes beyond the end of the freed " + it);
 }
 
-// The page in front of a slab's blocks: the nearest is the first.
+// In front of a slab's blocks the nearest is the first.
 TEST(GuardExplains, TheNearestBlock) {
-  test::in_threads(1, [](int) {});
   auto* const p = static_cast<char*>(allocate(10'000));
   constexpr std::size_t kSlabBytes = std::size_t{guard::kSlabSlots} * kSlot;
   char* const slab = p - g_arena.offset_of(p) % kSlabBytes;
