@@ -70,7 +70,8 @@ void take(Block& block, void* at, std::size_t size, std::size_t alignment = 16, 
   }
   REQUIRE(is_aligned(at, 16) && is_aligned(at, alignment));
   std::size_t const usable = FAMILY(malloc_usable_size)(at);
-  REQUIRE(is_guarded() ? usable == size : usable >= size);
+  // What is to shrink stays as it is where no other block is to be had.
+  REQUIRE(is_guarded() && !g_may_refuse ? usable == size : usable >= size);
   REQUIRE(!is_guarded() || consists_of(static_cast<unsigned char*>(at) + written, size - written, 0xA5));
   block = {static_cast<unsigned char*>(at), size, usable, new_seed()};
   fill(block.at, block.usable, block.seed);
