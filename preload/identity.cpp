@@ -1,7 +1,8 @@
 // A program that changes who it is or what it may. For the kernel these are a thread's, and the C library makes them
 // the process's by asking each of its threads; the keeper is none of those. It would keep what the program gave up, and
 // unshare and setns refuse where there is a second thread. So it is sent away for the time of these calls, and for good
-// where the program locks itself in: its sandbox may answer the making of a thread with death.
+// where the program locks itself in: its sandbox may answer the making of a thread with death. A thread that loads the
+// unwinder is waited for.
 //
 // The next definitions are looked up at the first call, not at start: every program would pay some 25 us, few call any.
 #include <grp.h>
@@ -13,6 +14,7 @@
 
 #include "engine/outside.hpp"
 #include "interposed.hpp"
+#include "unwinder.hpp"
 
 namespace {
 
@@ -35,6 +37,7 @@ constinit Interposed<int(int, unsigned long, unsigned long, unsigned long, unsig
 
 template <class... A>
 int without_keeper(Interposed<int(A...)>& next, A... arguments) noexcept {
+  stealth::wait_for_unwinder();
   bool const away = stealth::send_keeper_away();
   int const result = next.get()(arguments...);
   if (away) stealth::let_keeper_back();

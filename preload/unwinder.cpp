@@ -11,6 +11,7 @@
 #include "base/report.hpp"
 #include "engine/backtrace.hpp"
 #include "engine/guarding.hpp"
+#include "engine/keeper.hpp"
 #include "engine/slow.hpp"
 #include "observe/profile.hpp"
 
@@ -82,10 +83,13 @@ void* load_in_thread(void*) noexcept {
   return nullptr;
 }
 
+// The program has given up what a thread and the loader need: its sandbox may answer with death.
+bool is_locked_in() noexcept { return g_keeper.load(std::memory_order_relaxed) == Keeper::forbidden; }
+
 // By a thread of the program, where it might be held up.
 void make_thread() noexcept {
   Library expected = Library::unknown;
-  if (!g_library.compare_exchange_strong(expected, Library::loading)) return;
+  if (is_locked_in() || !g_library.compare_exchange_strong(expected, Library::loading)) return;
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -95,7 +99,7 @@ void make_thread() noexcept {
   if (error == 0) {
     pthread_detach(thread);
   } else {
-    g_library.store(Library::unknown, std::memory_order_release);
+    g_library.store(active_guard() != nullptr ? Library::missing : Library::unknown, std::memory_order_release);
     report(name_of_user(), ": no thread can be made to load the unwinder (error ", error, "), so there are no stacks");
   }
 }
@@ -125,8 +129,17 @@ void load_unwinder_at_start() noexcept {
 }
 
 void load_unwinder_soon() noexcept {
-  if (g_library.load(std::memory_order_acquire) == Library::unknown && g_alive.load(std::memory_order_relaxed))
-    call_in(make_thread);
+  bool const is_wanted =
+      g_library.load(std::memory_order_acquire) == Library::unknown && g_alive.load(std::memory_order_relaxed);
+  if (is_wanted && !is_locked_in() && g_outside.may_wait()) call_in(make_thread);
+}
+
+void wait_for_unwinder() noexcept {
+  constexpr int kTries = 200;
+  for (int tries = 0; tries < kTries && g_library.load(std::memory_order_acquire) == Library::loading; ++tries) {
+    std::uint32_t const never = 0;
+    os::futex_wait(&never, 0, 1'000'000);
+  }
 }
 
 // The thread that was to load it, or was about to, is not there.

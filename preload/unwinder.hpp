@@ -13,6 +13,8 @@ namespace stealth {
 void profile_each(std::uint64_t interval) noexcept;
 // For the guard's samples: when the next thread comes to the slow path where it might be held up.
 void load_unwinder_soon() noexcept;
+// Until the thread that loads it is about to end, but not for long.
+void wait_for_unwinder() noexcept;
 // At start, once the C library has come to life.
 void load_unwinder_at_start() noexcept;
 void unwinder_fork_in_child() noexcept;

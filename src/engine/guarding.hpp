@@ -11,8 +11,9 @@
 
 namespace stealth {
 
-// By which of C++'s doors memory comes and goes; malloc's family and its free are one.
-enum class Door : std::uint8_t { malloc, new_object, new_array };
+// By which of C++'s doors memory comes and goes; malloc's family and its free are one. `any`: it goes, and nobody knows
+// any more by which.
+enum class Door : std::uint8_t { malloc, new_object, new_array, any };
 
 // What a caller says of memory that it gives back; a size of kUnknown, or an alignment of 0, says nothing.
 struct Farewell {

@@ -36,7 +36,7 @@ struct GuardSampler {
   std::uint64_t (*draw)(std::uint32_t& random) noexcept;
   // A request that is served by blocks of `block` bytes. Null: not this time.
   void* (*allocate)(Heap& heap, std::size_t size, std::size_t block, std::size_t alignment) noexcept;
-  void (*reopened)() noexcept;  // the first window was over, and another one begins
+  void (*reopened)(std::uint32_t windows) noexcept;  // another one begins: after so many in this process
 };
 inline constexpr std::size_t kMostGuardSampled = 4 * kKiB;
 

@@ -41,7 +41,10 @@ void free_in_range(void* p);
 void free_deferred_guarded() {
   g_guarded_are_deferred.exchange(false, std::memory_order_acq_rel);
   for (std::atomic<void*>& place : g_deferred_guarded) {
-    if (void* const p = place.exchange(nullptr, std::memory_order_acquire); p != nullptr) free_in_range(p);
+    void* const p = place.exchange(nullptr, std::memory_order_acquire);
+    if (p == nullptr) continue;
+    Guard const* const guard = serving_guard();
+    if (guard == nullptr || !guard->deallocate_as(p, {.door = Door::any})) free_in_range(p);
   }
 }
 

@@ -21,7 +21,8 @@ constexpr std::uint8_t kCallsPerLook = 16;
 constinit std::atomic<GuardSampler const*> g_guard_sampler{nullptr};
 constinit std::atomic<std::int32_t> g_lists_left{0};
 constinit std::atomic<std::uint32_t> g_next_ms{0};
-constinit std::uint32_t g_rest_ms = kFirstRestMs;  // whose who closes the window
+constinit std::uint32_t g_rest_ms = kFirstRestMs;  // whose who closes the window, as the next
+constinit std::uint32_t g_windows = 0;             // that have been closed
 
 // By whoever has set g_window_may_open to false.
 void open_window() noexcept {
@@ -36,6 +37,7 @@ void close_window() noexcept {
   draw_anew();
   g_next_ms.store(os::coarse_ms() + g_rest_ms, std::memory_order_relaxed);
   g_rest_ms = min(g_rest_ms * 2, kLongestRestMs);
+  ++g_windows;
   g_window_may_open.store(true, std::memory_order_release);
 }
 
@@ -63,7 +65,7 @@ void look_for_window() noexcept {
   if (heap == nullptr || ++heap->slow_calls % kCallsPerLook != 0) return;
   auto const late = static_cast<std::int32_t>(os::coarse_ms() - g_next_ms.load(std::memory_order_relaxed));
   if (late < 0 || !g_window_may_open.exchange(false, std::memory_order_acquire)) return;
-  g_guard_sampler.load(std::memory_order_acquire)->reopened();
+  g_guard_sampler.load(std::memory_order_acquire)->reopened(g_windows);
   open_window();
 }
 
@@ -75,6 +77,7 @@ void windows_fork_in_child() noexcept {
   draw_anew();
   g_next_ms.store(os::coarse_ms(), std::memory_order_relaxed);
   g_rest_ms = kFirstRestMs;
+  g_windows = 0;
   g_window_may_open.store(true, std::memory_order_relaxed);
 }
 

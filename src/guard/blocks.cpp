@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "engine/slow.hpp"
+#include "engine/registry.hpp"
 #include "guard/contents.hpp"
 #include "guard/lists.hpp"
 #include "guard/pages.hpp"
@@ -194,8 +194,10 @@ void release_blocks(Heap& heap, bool all) noexcept {
 
 Record& block_record(void* p) noexcept { return find(p).info; }
 
-void check_slab(std::size_t slot) noexcept {
-  GuardedSlab const* const slab = slab_at(slot);
+namespace {
+
+// The caller holds the slab's heap's lock.
+void check_blocks(GuardedSlab const* slab) noexcept {
   std::uint32_t const carved = __atomic_load_n(&slab->carved, __ATOMIC_ACQUIRE);
   if (slab->size_class == kNothing) return;
   for (std::uint32_t i = 0; i < carved; ++i) {
@@ -209,6 +211,20 @@ void check_slab(std::size_t slot) noexcept {
     if (!damaged || info.state.load(std::memory_order_acquire) != state) continue;
     is_live ? check_around(slab->infos(), i, block, info) : check_free(block, info);
   }
+}
+
+}  // namespace
+
+// It may be given back at any moment, but for when its heap's lock is held; and be something else then.
+void check_slab(std::size_t slot) noexcept {
+  constexpr std::uint64_t kPatienceNs = 20'000'000;
+  GuardedSlab const* const slab = slab_at(slot);
+  Heap const* const said = __atomic_load_n(&slab->heap, __ATOMIC_RELAXED);
+  for_each_heap([&](Heap& heap) {
+    if (&heap != said || !heap.lock.try_lock_for(kPatienceNs)) return;
+    if (g_arena.owner_word(slot) == kGuardedBlock && slab->heap == &heap) check_blocks(slab);
+    heap.lock.unlock();
+  });
 }
 
 bool find_block(void const* address, char*& start, Record const*& record) noexcept {

@@ -33,7 +33,7 @@ bool take_leave_slowly(void const* p, Record& record, Farewell const& farewell, 
     if (record.state.load(std::memory_order_relaxed) == State::moving) return false;
     report_double_free(p, record);
   }
-  if (record.door != farewell.door && !g_doors_mix.load(std::memory_order_relaxed))
+  if (record.door != farewell.door && farewell.door != Door::any && !g_doors_mix.load(std::memory_order_relaxed))
     report_wrong_door(p, farewell.door, record);
   if (farewell.size != Farewell::kUnknown && farewell.size != record.size) report_wrong_size(p, farewell.size, record);
   if (farewell.alignment != 0 && reinterpret_cast<std::uintptr_t>(p) % farewell.alignment != 0)
@@ -99,11 +99,11 @@ std::size_t size_of(void* p) noexcept {
 }
 
 void came_by(void* p, Door door) noexcept {
-  if (Record* const last = last_block_of(t_thread.own, p); last != nullptr) {
-    last->door = door;
-  } else if (is_guarded(map_word_of(p))) {
-    record_of(p).door = door;
-  }
+  std::uint32_t const word = map_word_of(p);
+  if (!is_guarded(word)) return;
+  // The last block's slab may have gone back meanwhile, and be a span's memory now.
+  Record* const last = word == kGuardedBlock ? last_block_of(t_thread.own, p) : nullptr;
+  (last != nullptr ? *last : record_of(p)).door = door;
 }
 
 void inside(void* p) noexcept {
@@ -115,14 +115,17 @@ void inside(void* p) noexcept {
 // On a stack, in a file's mapping, or nowhere: no allocator gives such memory. Others may, so it goes on to the next.
 void foreign(void* p) noexcept {
   struct Search {
-    std::uint64_t address, here;
+    std::uint64_t address, here, top;
     bool mapped = false, stack = false, file = false;
-  } search = {reinterpret_cast<std::uintptr_t>(p), reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))};
+  } search = {reinterpret_cast<std::uintptr_t>(p), reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)),
+              reinterpret_cast<std::uintptr_t>(&t_thread)};
   for_each_mapping(&search, [](void* context, Mapping const& mapping) noexcept {
     Search& it = *static_cast<Search*>(context);
     if (it.address < mapping.start || it.address >= mapping.end) return true;
     it.mapped = true;
-    it.stack = mapping.path == "[stack]" || (it.here >= mapping.start && it.here < mapping.end);
+    // A thread's stack ends below what is its own; others, of coroutines, may be malloc's.
+    bool const is_threads = it.here >= mapping.start && it.here <= it.address && it.address < it.top;
+    it.stack = mapping.path == "[stack]" || (is_threads && it.top < mapping.end);
     it.file =
         mapping.path.starts_with('/') && !mapping.path.starts_with("/memfd:") && !mapping.path.starts_with("/dev/");
     return false;
@@ -193,6 +196,9 @@ void explain_access(void const* address) noexcept {
                      : is_block                 ? find_block(address, start, record)
                                                 : find_span(address, start, record);
   if (!found) return;
+  // The program has protected its own memory.
+  bool const is_inside = address >= start && address < start + record->size;
+  if (is_inside && record->state.load(std::memory_order_acquire) == State::live) return;
   Trace touched_by = kNoTrace;
   if (!t_thread.busy) {
     Busy const busy;

@@ -9,7 +9,7 @@ namespace stealth::guard {
 
 // Once, before the first block is handed out and when the classes are known. `seed`: random bits. From then on.
 void begin_full(std::uint64_t seed) noexcept;
-// Instead of begin_full(): see samples.hpp. `want_stacks` is called once, when libunwind is wanted.
+// Instead of begin_full(): see samples.hpp. `want_stacks` is called when libunwind is wanted.
 void begin_sample(std::uint64_t seed, void (*want_stacks)() noexcept) noexcept;
 // What comes by one of new, new[] and malloc may leave by another's counterpart, from now on.
 void mix_doors() noexcept;

@@ -190,9 +190,8 @@ std::size_t size_of(void* p) noexcept {
   return sample.size;
 }
 
-void reopened() noexcept {
-  static constinit std::atomic<std::uint32_t> windows{0};
-  if (windows.fetch_add(1, std::memory_order_relaxed) + 1 == kWindowsBeforeStacks) g_want_stacks();
+void reopened(std::uint32_t windows) noexcept {
+  if (windows >= kWindowsBeforeStacks) g_want_stacks();
 }
 
 constinit Guard const kSamples = {.deallocate = free_sample, .size_of = size_of};

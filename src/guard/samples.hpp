@@ -14,7 +14,8 @@ inline constexpr std::uint64_t kSampleInterval = 256 * kKiB;
 inline constexpr std::size_t kSampleBytes = 768 * kKiB;
 inline constexpr std::uint32_t kMostSamples = kSampleBytes / kPage;
 
-// Before the classes are published. `want_stacks` is called once the process has lived for a while, in the slow path.
+// Before the classes are published. `want_stacks` is called again and again, in the slow path, once the process has
+// lived for a while.
 void begin_samples(void (*want_stacks)() noexcept) noexcept;
 // The one nearest to an address in guarded memory: for reports. False: there is none.
 [[nodiscard]] bool find_sample(void const* address, char*& start, Record const*& record) noexcept;

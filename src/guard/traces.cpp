@@ -138,8 +138,29 @@ Shape* set_of(RecentTraces& recent, std::uint64_t key) noexcept {
   return recent.shapes[key >> 57];
 }
 
-// Another thread's addresses could stand beyond the end of this one's stack.
 bool is_own(RecentTraces const& recent) noexcept { return recent.thread == &t_thread && recent.told == told_now(); }
+
+// Beyond the end of another stack than the thread's own nothing need be mapped.
+bool is_on_own_stack(RecentTraces const& recent, Address end) noexcept {
+  return end - recent.stack < recent.stack_bytes;
+}
+
+// A thread's stack reaches up to what is its own, and few are shorter than this; the first one's, which grows, has a
+// name, and the kernel leaves at least so much room for it.
+void find_own_stack(RecentTraces& recent) noexcept {
+  constexpr Address kLeast = 128 * kKiB, kFirst = 64 * kMiB;
+  recent.stack = reinterpret_cast<Address>(&t_thread) - kLeast;
+  recent.stack_bytes = kLeast;
+  if (os::thread_id() != os::process_id()) return;
+  recent.stack_bytes = 0;
+  for_each_mapping(&recent, [](void* context, Mapping const& mapping) noexcept {
+    if (mapping.path != "[stack]") return true;
+    RecentTraces& it = *static_cast<RecentTraces*>(context);
+    it.stack = mapping.end - kFirst;
+    it.stack_bytes = kFirst;
+    return false;
+  });
+}
 
 RecentTraces::Found& found_of(RecentTraces& recent, std::uint64_t stack) noexcept {
   return recent.found[stack % RecentTraces::kFound];
@@ -217,13 +238,18 @@ Trace find_in_table(Table& table, RecentTraces& recent, std::uint64_t key, Addre
 __attribute__((noinline)) Trace find_slowly(Table& table, RecentTraces* recent, std::uint64_t key,
                                             Address end) noexcept {
   if (!stacks_are_told()) return kNoTrace;
+  bool is_own_stack = false;
   if (recent != nullptr) {
     if (!is_own(*recent)) {
       std::memset(recent->shapes, 0, sizeof recent->shapes);
       recent->thread = &t_thread;
       recent->told = told_now();
+      find_own_stack(*recent);
     }
-    if (Trace const trace = find_in_table(table, *recent, key, end); trace != kNoTrace) return trace;
+    is_own_stack = is_on_own_stack(*recent, end);
+    if (is_own_stack) {
+      if (Trace const trace = find_in_table(table, *recent, key, end); trace != kNoTrace) return trace;
+    }
     if (is_full()) return kNoTrace;
   }
   Stack stack = {};
@@ -231,7 +257,7 @@ __attribute__((noinline)) Trace find_slowly(Table& table, RecentTraces* recent, 
   if (stack.depth == 0) walk(recent != nullptr ? recent->told : kToldFrames, stack);
   if (stack.depth == 0) return kNoTrace;
   Trace const trace = find_or_add(table, stack, number_of(stack));
-  if (recent != nullptr && stack.stands && trace != kNoTrace) remember(*recent, key, stack);
+  if (is_own_stack && stack.stands && trace != kNoTrace) remember(*recent, key, stack);
   return trace;
 }
 
@@ -248,7 +274,7 @@ __attribute__((noinline)) Trace trace_here(RecentTraces* recent) noexcept {
   auto const end = reinterpret_cast<Address>(__builtin_frame_address(0));
   auto const by = reinterpret_cast<Address>(__builtin_return_address(0));
   std::uint64_t const key = (end ^ by << 32) * kGolden;
-  if (recent != nullptr && is_own(*recent)) [[likely]] {
+  if (recent != nullptr && is_own(*recent) && is_on_own_stack(*recent, end)) [[likely]] {
     Shape const* const set = set_of(*recent, key);
     for (std::uint32_t way = 0; way < RecentTraces::kWays; ++way) {
       if (set[way].key != key) continue;

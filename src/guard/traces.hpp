@@ -37,6 +37,8 @@ struct RecentTraces {
     Trace trace;
   };
   void const* thread;  // whose they are: others have other stacks
+  // Of its own stack: where its frames end may be another one's, of a coroutine, which ends where this one's did not.
+  std::uintptr_t stack, stack_bytes;
   std::uint32_t told;  // frames, of these shapes
   Shape shapes[kSets][kWays];
   Found found[kFound];
