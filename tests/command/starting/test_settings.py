@@ -3,7 +3,7 @@ import unittest
 
 from cli import CommandTest
 
-KEYS = {'name', 'value', 'default', 'is_default', 'in_environment', 'given', 'refused', 'works', 'accepted', 'live',
+KEYS = {'name', 'value', 'default', 'is_default', 'in_environment', 'given', 'refused', 'accepted', 'live',
         'help'}
 CONTRACT = ('CAPACITY CLASSES MODE SOFT BACKOFF_MAX_WAIT BACKOFF_PATIENCE BACKOFF_MAX_ELAPSED BACKOFF_BUDGET '
             'BACKOFF_JITTER ON_EXHAUSTED PURGE_DELAY HUGE_PAGES GUARD DUMPABLE STATS CONTROL PROFILE GROUP ONLY '
@@ -16,8 +16,8 @@ class Settings(CommandTest):
         self.assertLessEqual({'STEALTH_' + name for name in CONTRACT.split()}, set(rows))
         for row in rows.values():
             self.assertEqual(set(row), KEYS)
-            self.assertEqual((row['is_default'], row['in_environment'], row['given'], row['refused'], row['works']),
-                             (True, False, None, None, True), row)
+            self.assertEqual((row['is_default'], row['in_environment'], row['given'], row['refused']),
+                             (True, False, None, None), row)
             self.assertTrue(row['help'] and row['accepted'] and row['default'])
 
     def test_values_of_the_environment(self):
