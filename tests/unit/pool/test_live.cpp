@@ -127,7 +127,8 @@ TEST_F(Live, ReasonsAreOneLineWithWhatToDo) {
   EXPECT_EQ(reason("capacity", "12x"),
             "STEALTH_CAPACITY='12x': not a size; accepted: bytes with k, m, g or t, N%, auto, none");
   EXPECT_EQ(reason("capacty", "1"), "capacty: unknown setting; the nearest known name is STEALTH_CAPACITY");
-  EXPECT_EQ(reason("profile", "512k"), "STEALTH_PROFILE='512k': no effect without libstealth.so preloaded; leave it at off");
+  EXPECT_EQ(reason("profile", "512k"),
+            "STEALTH_PROFILE='512k': no effect without libstealth.so preloaded; leave it at off");
   EXPECT_EQ(reason("mode", "a\nb"), "STEALTH_MODE='a\\nb': not a known word; accepted: enforce, observe, off");
   EXPECT_EQ(g_budget.limits().capacity, CapacityLimits::kNoCapacity) << "asking changes nothing";
 }
