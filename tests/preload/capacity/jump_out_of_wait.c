@@ -60,6 +60,13 @@ int main(int argc, char** argv) {
     CHECK(block != NULL);
     keep(block);
   }
+  while (!standing_in() && figures_now().waiting_now != 0) { /* until it is late, which others find out who want some */
+    void* block = malloc(100 * KIB);
+    keep(block);
+    free(block);
+    CHECK(seconds_now() - begin < 10);
+    usleep(1000);
+  }
   CHECK(seconds_now() - begin < 10);
   return 0;
 }
