@@ -82,6 +82,8 @@ class Words(unittest.TestCase):
         reached, missed = instructions.verdicts(self.counts, ["libstealth"])  # nothing is asked of remote
         self.assertTrue(reached.endswith("45.00  (at most 45)"), reached)
         self.assertTrue(missed.endswith("80.10  (at most 80)  MISSED"), missed)
+        self.assertTrue(instructions.is_any_missed([reached, missed]))
+        self.assertFalse(instructions.is_any_missed([reached]))
 
     def test_no_verdict_on_what_was_not_counted(self):
         self.assertEqual(instructions.verdicts(self.counts, ["b", "not there"]), [])
