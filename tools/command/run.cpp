@@ -142,13 +142,29 @@ void print(Assignments const& assignments, std::vector<std::string> const& words
   throw Failure(program.path + ": cannot be run: " + std::strerror(errno) + "; check the file");
 }
 
+// What stands behind a flag that also works alone is the program, not the flag's value.
+Program find_program_behind(ProgramLine const& line) {
+  try {
+    return find_program(line.program[0]);
+  } catch (Failure const&) {
+    Given const last = line.given.empty() ? Given{} : line.given.back();
+    config::Config config;
+    config::Problem problem;
+    if (last.has_value || bare_value(last.flag) == nullptr ||
+        !config::set(config, last.flag.substr(2), line.program[0], problem))
+      throw;
+    throw Failure(line.program[0] + ": no such program; a value of " + last.flag + " is joined to it: " + last.flag +
+                  "=" + line.program[0]);
+  }
+}
+
 Status run(ProgramLine const& line) {
   Wanted wanted = read_flags(line.given);
   if (line.program.empty()) {
     throw Failure("run: no program given; say stealth run [OPTION…] [--] PROGRAM [ARG…]", Failure::kUsage);
   }
   Library const library = find_library(wanted.library);
-  Program const program = find_program(line.program[0]);
+  Program const program = find_program_behind(line);
   check(program, library);
   want_control(wanted.assignments);
   char const* const before = std::getenv("LD_PRELOAD");

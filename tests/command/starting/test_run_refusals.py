@@ -55,6 +55,13 @@ class Programs(CommandTest):
         self.refused('run', '', why='no such program')
         self.refused('run', 'two\nlines', why=r'two\?lines: no such program')
 
+    def test_a_value_that_is_not_joined(self):
+        self.refused('run', '--guard', 'full', '--', SHOW,
+                     why='full: no such program; a value of --guard is joined to it: --guard=full$')
+        self.refused('run', '--stats', 'exit', SHOW, why='--stats=exit$')
+        self.refused('run', '--guard', 'fully', SHOW, why='fully: no such program; check the name and the PATH$')
+        self.refused('run', '--guard=full', 'full', SHOW, why='full: no such program; check the name and the PATH$')
+
     def test_not_executable(self):
         self.refused('run', self.folder, why='a directory, not a program')
         self.refused('run', self.copy(SHOW, 'locked', 0o644), why='locked: not executable; check its mode')
