@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "config/load.hpp"
 #include "config/settings.hpp"
 #include "library.hpp"
 #include "program.hpp"
