@@ -4,8 +4,6 @@
 
 #include <utility>
 
-#include "base/report.hpp"
-
 namespace stealth {
 
 constinit Budget g_budget;
@@ -13,24 +11,8 @@ constinit Budget g_budget;
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
-// Above the soft point the kernel is asked again after so long, or after so much growth.
-constexpr std::uint64_t kLookNs = 10'000'000;
-constexpr std::uint64_t kLeastGrowthToLook = 64 * kKiB;
-// Pages that were charged so long ago are either written by now, or not soon.
-constexpr std::uint64_t kSettleNs = 100'000'000;
 // So many bytes freed to heaps that nobody waits for are worth a look by somebody who does.
 constexpr std::uint64_t kWorthALook = 64 * kKiB;
-
-// How far over the capacity a thread's own frees may take it, as parts of the capacity.
-constexpr std::uint64_t kMargin = 64, kWideMargin = 8, kMarginOfEach = 256;  // the last: of a group's members
-
-bool refuse(Charge& charge, Refusal why) {
-  charge.refusal = why;
-  return false;
-}
-
-std::uint64_t thousandths(std::uint64_t whole, std::uint32_t parts) { return whole / 1000 * parts; }
 
 }  // namespace
 
@@ -49,20 +31,6 @@ void Budget::configure(CapacityLimits const& limits) noexcept {
   set_threshold();
   changes_.fetch_add(1, std::memory_order_seq_cst);
   wake_everybody();
-}
-
-void Budget::measure_by(Meter::Source source) noexcept {
-  Hold hold(look_mutex_);
-  if (meter_.source() == source) return;
-  meter_.use(source);
-  offset_.store(0, kRelaxed);
-  look_ns_.store(0, kRelaxed);
-}
-
-std::uint64_t Budget::find_cgroup_limit() noexcept {
-  Hold hold(look_mutex_);
-  static_cast<void>(meter_.find_cgroup());
-  return meter_.cgroup_limit();
 }
 
 void Budget::wake_everybody() noexcept {
@@ -150,111 +118,6 @@ bool Budget::take(std::size_t bytes, std::uint64_t most_used) noexcept {
   return true;
 }
 
-bool Budget::admit(std::size_t bytes, Charge& charge) noexcept {
-  std::uint64_t const after = held_.load(kRelaxed) + bytes;
-  if (charge.level == Level::calm && after > calm_limit_.load(kRelaxed)) return refuse(charge, Refusal::idle_first);
-  if (mode_.load(kRelaxed) == Mode::off) return take(bytes, kNoLimit);
-  if (after > look_at_.load(kRelaxed)) look(after - bytes, os::monotonic_ns());
-  // Others may charge at the same moment: what is taken without a thought must still fit then.
-  if (used_with(after) <= soft_point() && take(bytes, soft_point())) return true;
-
-  std::uint64_t const now = os::monotonic_ns();
-  pressed_.store(true, kRelaxed);
-  look_if_due(now);
-  if (used_with(after) <= soft_point() && take(bytes, soft_point())) return true;
-  pressure_.raise(PressureLevel::soft);
-  if (mode_.load(kRelaxed) == Mode::observe) {
-    observe(bytes, used_with(after), now, charge);
-    return take(bytes, kNoLimit);
-  }
-  return admit_above_soft(bytes, used_with(after), now, charge);
-}
-
-bool Budget::admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
-  if (charge.level == Level::over || stopped_.load(kRelaxed)) {
-    look_ns_.store(0, kRelaxed);  // the next one may find that these pages are not even touched
-    return take(bytes, kNoLimit);
-  }
-  std::uint64_t const whole = capacity();
-  ThreadAccount* const account = charge.account;
-  if (account != nullptr && used > whole) {
-    std::uint64_t const most = whole + credit_margin(now);
-    for (std::uint64_t* const left : {&account->granted_left, &account->credit}) {
-      if (*left < bytes || !take(bytes, left == &account->credit ? most : kNoLimit)) continue;
-      *left -= bytes;
-      return true;
-    }
-  }
-  if (queue_.pages_wanted()) return refuse(charge, Refusal::full);  // newcomers do not overtake
-  if (used <= whole) {
-    std::uint64_t const busy = used - min(charge.idle, used);  // the rest can be purged at once
-    bool const purging_would_do = busy <= soft_point();
-    if (account != nullptr && !charge.paid && !purging_would_do && flow_.feeds(this_thread(), now)) {
-      BackoffLimits const backoff = limits().backoff;
-      std::uint64_t const rate = admission_rate(whole, busy, flow_.rates(now).pages.now);
-      Flow::Terms const terms = {rate, debt_quantum(whole)};
-      if (account->credit >= bytes) {  // those who have not released anything sleep for it
-        if (!take(bytes, whole)) return refuse(charge, Refusal::full);
-        account->credit -= bytes;
-        flow_.book_for_others(bytes, terms, now);
-        return true;
-      }
-      std::uint64_t const debt = flow_.book(bytes, terms, now);
-      if (debt != 0) {
-        std::uint64_t const own = delay_ns(backoff, {Phase::approach, whole, used, debt, rate, account->fruitless});
-        charge.delay_ns = flow_.queue_up(own, backoff.max_wait_ns, now);
-        if (charge.delay_ns >= kShortestSleep) return refuse(charge, Refusal::delay);
-      }
-    }
-    return take(bytes, whole) || refuse(charge, Refusal::full);
-  }
-  return refuse(charge, Refusal::full);
-}
-
-// Whether nobody but this thread frees anything. Of what other members of a group free is nothing known here.
-bool Budget::frees_alone(std::uint64_t now) const noexcept {
-  return !group_.joined() && flow_.only_by(this_thread(), now);
-}
-
-// How far over the capacity a thread may go for what it has freed itself: far for the only one that frees anything at
-// all, and nowhere where going over is not what the user wants.
-std::uint64_t Budget::credit_margin(std::uint64_t now) const noexcept {
-  if (on_exhausted_.load(kRelaxed) != OnExhausted::grant) return 0;
-  if (group_.joined()) return capacity() / kMarginOfEach;
-  return capacity() / (frees_alone(now) ? kWideMargin : kMargin);
-}
-
-// What would be waited: what goes over the capacity would have had to be released first, and all who ask for memory
-// would wait for it together.
-void Budget::observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept {
-  std::uint64_t const whole = capacity();
-  if (charge.account == nullptr || used <= whole) return;
-  if (charge.account->credit >= bytes && credit_margin(now) != 0) {
-    charge.account->credit -= bytes;
-    return;
-  }
-  if (!first_delay_reported_.exchange(true, kRelaxed)) {
-    report("STEALTH_MODE=observe: capacity ", Bytes{whole}, ": ", Bytes{used},
-           " used: allocation would slow down; nothing is delayed");
-  }
-  std::uint64_t const askers = flow_.count_asker(charge.account->asked_at_ns, now);
-  if (!flow_.feeds(this_thread(), now)) {
-    stalls_.observed(delay_ns(limits().backoff, {Phase::overdraft, whole, used, bytes, 1, 0}));
-    return;
-  }
-  Flow::Rates const rates = flow_.rates(now);
-  std::uint64_t unpriced = unpriced_.fetch_add(bytes, kRelaxed) + bytes;
-  if (!rates.known || !unpriced_.compare_exchange_strong(unpriced, 0, kRelaxed)) return;
-  stalls_.observed(unpriced * 1'000'000 / (max(rates.reusable.now, std::uint64_t{kMiB}) / 1000) * askers);
-}
-
-// By all threads together, beyond the capacity or what the policy has granted beyond it.
-bool Budget::take_in_advance(std::size_t bytes) noexcept {
-  std::uint64_t const whole = capacity();
-  if (used() <= whole) granted_to_.store(0, kRelaxed);
-  return take(bytes, max(whole, granted_to_.load(kRelaxed)) + advance_bytes(whole));
-}
-
 void Budget::settle(ThreadAccount& account) noexcept {
   std::uint64_t const unused = std::exchange(account.prepaid, 0);
   if (unused != 0) release(unused);
@@ -303,60 +166,6 @@ bool Budget::is_worth_a_look(std::size_t bytes) noexcept {
   if (stranded_.fetch_add(bytes, kRelaxed) + bytes < kWorthALook) return false;
   stranded_.store(0, kRelaxed);
   return true;
-}
-
-bool Budget::is_over_now() noexcept {
-  bool const something_missing = offset_.load(kRelaxed) < 0 || discount_.load(kRelaxed) != 0;
-  if (something_missing && used() <= capacity()) look_if_due(os::monotonic_ns());  // it may have been written since
-  return used() > capacity();
-}
-
-void Budget::look_if_due(std::uint64_t now) noexcept {
-  if (now - look_ns_.load(kRelaxed) >= kLookNs) look(held(), now);
-}
-
-// Bytes that are charged and not there. Where going over is not what the user wants, what was charged just now is taken
-// for there: its pages may be about to be written.
-std::uint64_t Budget::missing_for_good(std::uint64_t held, std::uint64_t resident, std::uint64_t now) noexcept {
-  if (now - newer_.at_ns >= kSettleNs) {
-    older_ = newer_;
-    newer_ = {held, now};
-  }
-  bool const strict = on_exhausted_.load(kRelaxed) != OnExhausted::grant;
-  std::uint64_t const settled = strict ? min(held, older_.held) : held;
-  return settled > resident ? settled - resident : 0;
-}
-
-void Budget::look(std::uint64_t held, std::uint64_t now) noexcept {
-  if (meter_.source() == Meter::Source::none || !look_mutex_.try_lock()) return;
-  Meter::Reading const reading = meter_.read();
-  held = min(held, held_.load(kRelaxed));  // what was released meanwhile may be gone from the reading
-  look_ns_.store(now, kRelaxed);
-  if (!reading.valid) {
-    look_at_.store(held + 16 * kMiB, kRelaxed);
-  } else if (meter_.source() == Meter::Source::cgroup) {
-    offset_.store(static_cast<std::int64_t>(reading.used) - static_cast<std::int64_t>(held), kRelaxed);
-    bool const limited = reading.limit != os::kUnlimited;
-    capacity_.store(limited ? thousandths(reading.limit, cgroup_share_.load(kRelaxed)) : CapacityLimits::kNoCapacity,
-                    kRelaxed);
-    // Others of the cgroup grow, too: there may be many of them.
-    std::uint64_t const soft = soft_point();
-    std::uint64_t const room = reading.used < soft ? soft - reading.used : 0;
-    look_at_.store(held + (limited ? max(room / 64, kLeastGrowthToLook) : 16 * kMiB), kRelaxed);
-  } else {
-    std::uint64_t const missing = missing_for_good(held, reading.used, now);
-    if (group_.joined()) {
-      std::uint64_t const before = discount_.exchange(missing, kRelaxed);
-      if (missing > before) group_.release(missing - before);
-      if (missing < before) group_.charge(before - missing);
-    } else {
-      offset_.store(-static_cast<std::int64_t>(missing), kRelaxed);
-    }
-    std::uint64_t const room = soft_point() > reading.used ? soft_point() - reading.used : 0;
-    look_at_.store(missing == 0 ? kNoLimit : held + max(room / 8, kLeastGrowthToLook), kRelaxed);
-  }
-  set_threshold();
-  look_mutex_.unlock();
 }
 
 StallFacts Budget::facts() const noexcept {

@@ -207,26 +207,34 @@ class Budget {
  private:
   friend class Wait;
 
+  static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+  // How far over the capacity a thread's own frees may take it, as parts of the capacity.
+  static constexpr std::uint64_t kMargin = 64, kWideMargin = 8, kMarginOfEach = 256;  // the last: of a group's members
+  static std::uint64_t thousandths(std::uint64_t whole, std::uint32_t parts) { return whole / 1000 * parts; }
+
+  void set_threshold() noexcept;
+  [[nodiscard]] bool take(std::size_t bytes, std::uint64_t most_used) noexcept;
+  void hand_out() noexcept;
+  void wake_everybody() noexcept;
+  [[nodiscard]] std::uint64_t used_with(std::uint64_t held) const noexcept;
+  void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account,
+                            std::size_t for_others) noexcept;
+  [[nodiscard]] bool is_worth_a_look(std::size_t bytes) noexcept;
+
+  // --- budget_admission.cpp ---
   [[nodiscard]] bool admit(std::size_t bytes, Charge& charge) noexcept;
   [[nodiscard]] bool admit_above_soft(std::size_t bytes, std::uint64_t used, std::uint64_t now,
                                       Charge& charge) noexcept;
-  [[nodiscard]] bool take(std::size_t bytes, std::uint64_t most_used) noexcept;
   [[nodiscard]] bool take_in_advance(std::size_t bytes) noexcept;
   [[nodiscard]] bool frees_alone(std::uint64_t now) const noexcept;
   [[nodiscard]] std::uint64_t credit_margin(std::uint64_t now) const noexcept;
   void observe(std::size_t bytes, std::uint64_t used, std::uint64_t now, Charge& charge) noexcept;
-  void freed_under_pressure(std::size_t bytes, void const* key, ThreadAccount* account,
-                            std::size_t for_others) noexcept;
-  [[nodiscard]] bool is_worth_a_look(std::size_t bytes) noexcept;
-  void hand_out() noexcept;
-  [[nodiscard]] std::uint64_t used_with(std::uint64_t held) const noexcept;
-  // Compares the count with what is really there, if that is due.
+
+  // --- budget_look.cpp: compares the count with what is really there, if that is due ---
   void look(std::uint64_t held, std::uint64_t now) noexcept;
   void look_if_due(std::uint64_t now) noexcept;
   [[nodiscard]] bool is_over_now() noexcept;
   [[nodiscard]] std::uint64_t missing_for_good(std::uint64_t held, std::uint64_t resident, std::uint64_t now) noexcept;
-  void set_threshold() noexcept;
-  void wake_everybody() noexcept;
 
   // held_ == kPage x the sum of the arena's charged pages + outside_ (Arena::is_valid asserts it), plus what is granted
   // to waiters and not used yet

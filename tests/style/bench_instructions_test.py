@@ -79,14 +79,15 @@ class Words(unittest.TestCase):
         self.assertEqual(lines[3].split()[-3:], ["218.0", "fails", "232.0"])
 
     def test_verdicts(self):
-        reached, missed = instructions.verdicts(self.counts, ["libstealth"])  # nothing is asked of remote
+        figures = instructions.asked(self.counts, ["libstealth"])  # nothing is asked of remote
+        reached, missed = instructions.verdicts(figures)
         self.assertTrue(reached.endswith("45.00  (at most 45)"), reached)
         self.assertTrue(missed.endswith("80.10  (at most 80)  MISSED"), missed)
-        self.assertTrue(instructions.is_any_missed([reached, missed]))
-        self.assertFalse(instructions.is_any_missed([reached]))
+        self.assertTrue(instructions.is_any_missed(figures))
+        self.assertFalse(instructions.is_any_missed(figures[:1]))
 
     def test_no_verdict_on_what_was_not_counted(self):
-        self.assertEqual(instructions.verdicts(self.counts, ["b", "not there"]), [])
+        self.assertEqual(instructions.asked(self.counts, ["b", "not there"]), [])
 
     def test_a_reason_is_told_once(self):
         self.assertEqual(instructions.failures(self.counts), ["b fails in valgrind: ended (same, 100k)",
