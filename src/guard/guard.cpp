@@ -116,7 +116,7 @@ void inside(void* p) noexcept {
 void foreign(void* p) noexcept {
   struct Search {
     std::uint64_t address, here, top;
-    bool mapped = false, stack = false, file = false;
+    bool mapped = false, stack = false, file = false, closed = false;
   } search = {reinterpret_cast<std::uintptr_t>(p), reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)),
               reinterpret_cast<std::uintptr_t>(&t_thread)};
   for_each_mapping(&search, [](void* context, Mapping const& mapping) noexcept {
@@ -128,10 +128,13 @@ void foreign(void* p) noexcept {
     it.stack = mapping.path == "[stack]" || (is_threads && it.top < mapping.end);
     it.file =
         mapping.path.starts_with('/') && !mapping.path.starts_with("/memfd:") && !mapping.path.starts_with("/dev/");
+    // One that begins there may be what the program has made so; what its allocator knows of it stands before it.
+    it.closed = !mapping.readable && it.address != mapping.start;
     return false;
   });
   if (search.stack) report_foreign(p, "it lies on a stack");
   if (search.file) report_foreign(p, "it lies in a program's or library's own data");
+  if (search.closed) report_foreign(p, "it lies in memory that cannot be read");
   if (!search.mapped) report_foreign(p, "nothing is mapped there");
 }
 

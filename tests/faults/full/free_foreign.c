@@ -1,6 +1,7 @@
-/* free_foreign stack|data|nothing|thread|usable_size|realloc: free of what no allocator gave, or a question about it.
- */
+/* free_foreign stack|data|closed|nothing|thread|usable_size|realloc: free of what no allocator gave, or a question
+ * about it. */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "../fault.h"
 
@@ -25,6 +26,11 @@ int main(int argc, char** argv) {
     pthread_join(thread, NULL);
   } else {
     void* wrong = strcmp(argv[1], "data") == 0 ? (void*)data : (void*)(uintptr_t)0x123450;
+    if (strcmp(argv[1], "closed") == 0) {
+      char* pages = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      CHECK(pages != MAP_FAILED);
+      wrong = pages + 32768;
+    }
     accuse(wrong);
     if (strcmp(argv[1], "usable_size") == 0) {
       return malloc_usable_size(wrong) == 1;
